@@ -1,0 +1,116 @@
+# The doors of the lakehouse. `make help` lists them; each calls a command that
+# you can also call yourself after `source infra/activate.sh`.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+MAKEFLAGS += --no-print-directory
+.DEFAULT_GOAL := help
+
+PYTHON ?= python3.11
+# A second stack beside the first has an env file of its own.
+ENV_FILE ?= .env
+export ENV_FILE
+
+CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/loan-lakehouse
+UV_VERSION := $(shell sed -n 's/^uv = "\(.*\)"/\1/p' infra/versions.toml)
+export UV := $(CACHE)/uv-$(UV_VERSION)/uv
+export UV_PYTHON_DOWNLOADS := never
+
+NATIVE := .venv/bin/python -m infra.native
+ACTIVATE := source infra/activate.sh
+
+#-------- run it
+
+.PHONY: demo
+demo: up ## Source to features, end to end: sets up, runs, checks, sums up [LOAN_CSV=file ROWS=45000]
+	@$(ACTIVATE) && python -m infra.demo
+
+.PHONY: up
+up: .venv ## Start the services; brings what is missing first
+	@$(NATIVE) up $(SERVICE)
+
+.PHONY: down
+down: .venv ## Stop all that `make up` started; data stays
+	@$(NATIVE) down
+
+.PHONY: status
+status: .venv ## Health, memory and address of each service
+	@$(NATIVE) status
+
+.PHONY: logs
+logs: .venv ## Follow the logs [SERVICE=trino]
+	@$(NATIVE) logs $(SERVICE)
+
+.PHONY: clean
+clean: .venv ## Stop the services and delete all their data; asks first
+	@$(NATIVE) clean
+
+#-------- use it
+
+.PHONY: sql
+sql: .venv ## A SQL prompt on Trino; Q="select 1" prints CSV for scripts
+	@$(NATIVE) sql $(if $(Q),--execute "$$Q")
+export Q
+
+.PHONY: docs
+docs: .venv ## Make dbt's documentation and serve it on loopback
+	@$(ACTIVATE) && cd dbt_project && dbt docs generate && \
+	  dbt docs serve --no-browser --host "$$BIND_HOST" --port "$$DBT_DOCS_PORT"
+
+.PHONY: reconcile
+reconcile: .venv ## Prove that silver equals the source; exit 1 with the first differing keys
+	@$(ACTIVATE) && python -m ingestion reconcile
+
+.PHONY: bench
+bench: .venv ## Measure landing, dbt and start-up; prints ratios, writes JSON [ROWS="45000 1000000"]
+	@$(ACTIVATE) && python -m tests.bench
+
+#-------- work on it
+
+.PHONY: test
+test: .venv ## All tests, on a real stack of their own
+	@.venv/bin/pytest tests
+
+.PHONY: test-unit
+test-unit: .venv ## The tests that need no service: seconds
+	@.venv/bin/pytest tests/unit
+
+.PHONY: lint
+lint: .venv ## ruff, mypy and sqlfluff
+	@.venv/bin/ruff check .
+	@.venv/bin/ruff format --check .
+	@.venv/bin/mypy
+	@cd dbt_project && ../.venv/bin/sqlfluff lint --disable-progress-bar models tests macros
+
+.PHONY: env
+env: .venv ## Write .env with generated secrets; keeps what it has
+	@$(NATIVE) env
+
+.PHONY: lock
+lock: .venv ## For maintainers: lock what infra/versions.toml and pyproject.toml say
+	@.venv/bin/python -m infra.native.lock
+
+.PHONY: help
+help: ## This list
+	@awk -F ':.*## ' \
+	  '/^#--------/ { print "\n" substr($$0, 11) } \
+	   /^[a-z-]+:.*## / { printf "  \033[36m%-10s\033[0m %s\n", $$1, $$2 }' Makefile
+
+#---- set-up, by need
+
+# The environment, brought up to its lock.
+.venv: infra/locks/python.txt $(UV)
+	@echo "setting up .venv"
+	@$(UV) venv --quiet --allow-existing --python $(PYTHON) .venv
+	@$(UV) pip sync --quiet --require-hashes --python .venv/bin/python infra/locks/python.txt
+	@touch .venv
+
+# uv itself, checked against its lock.
+$(UV):
+	@command -v $(PYTHON) >/dev/null || \
+	  { echo "error: $(PYTHON) is not there; install Python 3.11, or name it: make PYTHON=path" >&2; exit 1; }
+	@echo "bringing uv $(UV_VERSION)"
+	@mkdir -p $(@D) && work=$$(mktemp -d) && trap 'rm -rf "$$work"' EXIT && \
+	  $(PYTHON) -m venv "$$work" && \
+	  "$$work/bin/pip" install --quiet --require-hashes -r infra/locks/uv.txt && \
+	  mv "$$work/bin/uv" $@

@@ -1,0 +1,7 @@
+# source infra/activate.sh: the project's tools on the PATH, the settings of .env
+# (or $ENV_FILE) in the environment. For bash and zsh.
+LAKEHOUSE_REPO="$(cd "$(dirname "${BASH_SOURCE[0]:-$0}")/.." && pwd)"
+set -a
+. "$LAKEHOUSE_REPO/${ENV_FILE:-.env}"
+set +a
+PATH="$LAKEHOUSE_REPO/.venv/bin:$PATH"

@@ -1,0 +1,103 @@
+"""What the set-up makes inside the services: users, databases, buckets, schemas.
+
+Everything here may run again at any time and changes nothing that is right.
+"""
+
+import shutil
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from string import Template
+
+import sqlparse
+import trino
+from minio import Minio
+from minio.credentials.providers import StaticProvider
+from minio.minioadmin import MinioAdmin
+
+from infra.native.paths import INFRA
+from infra.native.process import run
+
+Settings = Mapping[str, str]
+
+THEN = "`make logs SERVICE=postgres` shows the server's side"
+
+# MinIO's users: the setting that names them, and their policy.
+MINIO_USERS = {"INGESTION": "ingestion", "TRINO": "lakehouse", "HIVE": "lakehouse"}
+# The schema that fits metastore 4.0.1 is numbered 4.0.0.
+METASTORE_SCHEMA = "scripts/metastore/upgrade/postgres/hive-schema-4.0.0.postgres.sql"
+
+
+def init_database_cluster(env: Settings) -> None:
+    """Make PostgreSQL's data folder; a half-made one is made anew."""
+    data = Path(env["LAKEHOUSE_STATE"], "postgres")
+    if data.exists():
+        return
+    partial = data.with_name("postgres.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    with tempfile.NamedTemporaryFile("w") as password:
+        password.write(env["POSTGRES_ADMIN_PASSWORD"])
+        password.flush()
+        command = [f"{INFRA}/native/bin/postgres", "initdb", "--encoding=UTF8", "--locale=C"]
+        command += ["--auth=scram-sha-256", f"--username={env['POSTGRES_ADMIN_USER']}"]
+        run([*command, f"--pwfile={password.name}", f"--pgdata={partial}"], THEN, env)
+    partial.rename(data)
+
+
+def create_databases(env: Settings) -> None:
+    """Users and databases, and the metastore's tables if it has none yet."""
+    psql(
+        env,
+        env["POSTGRES_ADMIN_USER"],
+        env["POSTGRES_ADMIN_PASSWORD"],
+        "postgres",
+        ["-f", str(INFRA / "postgres/roles.sql")],
+    )
+    user, password = env["METASTORE_DB_USER"], env["METASTORE_DB_PASSWORD"]
+    exists = psql(
+        env,
+        user,
+        password,
+        env["METASTORE_DB"],
+        ["-Atc", "select to_regclass('\"VERSION\"') is not null"],
+    )
+    if exists.strip() == "f":
+        schema = f"{env['HIVE_HOME']}/{METASTORE_SCHEMA}"
+        psql(env, user, password, env["METASTORE_DB"], ["--single-transaction", "-f", schema])
+
+
+def create_buckets(env: Settings) -> None:
+    """The three buckets, and a user with a policy for each that uses them."""
+    endpoint = f"{env['MINIO_HOST']}:{env['MINIO_PORT']}"
+    root = StaticProvider(env["MINIO_ROOT_USER"], env["MINIO_ROOT_PASSWORD"])
+    client = Minio(endpoint, credentials=root, secure=False, region=env["S3_REGION"])
+    for layer in ("BRONZE", "SILVER", "GOLD"):
+        if not client.bucket_exists(env[f"{layer}_BUCKET"]):
+            client.make_bucket(env[f"{layer}_BUCKET"])
+    admin = MinioAdmin(endpoint=endpoint, credentials=root, secure=False)
+    for policy in sorted(set(MINIO_USERS.values())):
+        text = Template((INFRA / f"minio/policies/{policy}.json").read_text()).substitute(env)
+        with tempfile.NamedTemporaryFile("w") as file:
+            file.write(text)
+            file.flush()
+            admin.policy_add(policy, file.name)
+    for user, policy in MINIO_USERS.items():
+        access_key = env[f"{user}_S3_ACCESS_KEY"]
+        admin.user_add(access_key, env[f"{user}_S3_SECRET_KEY"])
+        if policy not in admin.user_info(access_key):
+            admin.attach_policy([policy], access_key)
+
+
+def create_schemas(env: Settings) -> None:
+    """The layers' schemas (infra/trino/schemas.sql)."""
+    text = Template((INFRA / "trino/schemas.sql").read_text()).substitute(env)
+    statements = sqlparse.split(sqlparse.format(text, strip_comments=True))
+    with trino.dbapi.connect(env["TRINO_HOST"], int(env["TRINO_PORT"]), user="setup") as connection:
+        for statement in statements:
+            connection.cursor().execute(statement.rstrip(";")).fetchall()
+
+
+def psql(env: Settings, user: str, password: str, database: str, arguments: list[str]) -> str:
+    command = [f"{env['POSTGRES_BIN']}/psql", "--no-psqlrc", "--quiet", "-v", "ON_ERROR_STOP=1"]
+    command += ["-h", env["POSTGRES_HOST"], "-p", env["POSTGRES_PORT"], "-U", user, "-d", database]
+    return run([*command, *arguments], THEN, {**env, "PGPASSWORD": password})

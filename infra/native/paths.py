@@ -1,0 +1,14 @@
+"""Where things are: this clone, its locks, the user's cache."""
+
+import os
+import tomllib
+from pathlib import Path
+
+REPO = Path(__file__).resolve().parents[2]
+INFRA = REPO / "infra"
+LOCKS = INFRA / "locks"
+MINIO_MODULE = INFRA / "minio"
+VERSIONS = tomllib.loads((INFRA / "versions.toml").read_text())
+
+# Downloads and builds, shared by all clones of one user, a folder per version.
+CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "loan-lakehouse"

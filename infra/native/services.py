@@ -1,0 +1,98 @@
+"""What each service needs before it starts, when it is healthy, where it answers."""
+
+import socket
+import subprocess
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import requests
+
+from infra.native import bootstrap
+
+Settings = Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Service:
+    """One daemon of supervisord.conf.
+
+    prepare runs before it starts (its data folder), setup once it is healthy
+    (users, buckets, schemas). Both may run again at any time.
+    """
+
+    name: str
+    ports: tuple[str, ...]
+    healthy: Callable[[Settings], bool]
+    where: str
+    needs: tuple[str, ...] = ()
+    prepare: Callable[[Settings], None] = lambda _: None
+    setup: Callable[[Settings], None] = lambda _: None
+    setup_needs: tuple[str, ...] = ()
+
+
+def postgres_healthy(env: Settings) -> bool:
+    command = [f"{env['POSTGRES_BIN']}/pg_isready", "-q"]
+    command += ["-h", env["POSTGRES_HOST"], "-p", env["POSTGRES_PORT"]]
+    return subprocess.run(command, check=False).returncode == 0
+
+
+def minio_healthy(env: Settings) -> bool:
+    return get(f"{env['S3_ENDPOINT']}/minio/health/ready") is not None
+
+
+def hive_healthy(env: Settings) -> bool:
+    """The metastore opens its port only when it is ready."""
+    try:
+        socket.create_connection((env["METASTORE_HOST"], int(env["METASTORE_PORT"])), 1).close()
+    except OSError:
+        return False
+    return True
+
+
+def trino_healthy(env: Settings) -> bool:
+    answer = get(f"http://{env['TRINO_HOST']}:{env['TRINO_PORT']}/v1/info")
+    return answer is not None and not answer.json()["starting"]
+
+
+def get(url: str) -> requests.Response | None:
+    try:
+        answer = requests.get(url, timeout=2)
+    except (requests.ConnectionError, requests.Timeout):
+        return None
+    return answer if answer.ok else None
+
+
+# In the order in which they are listed; `needs` decides when each one starts.
+SERVICES = [
+    Service(
+        name="postgres",
+        ports=("POSTGRES_PORT",),
+        healthy=postgres_healthy,
+        where="postgresql://{POSTGRES_HOST}:{POSTGRES_PORT}/{SOURCE_DB}",
+        prepare=bootstrap.init_database_cluster,
+        setup=bootstrap.create_databases,
+    ),
+    Service(
+        name="minio",
+        ports=("MINIO_PORT", "MINIO_CONSOLE_PORT"),
+        healthy=minio_healthy,
+        where="http://{MINIO_HOST}:{MINIO_CONSOLE_PORT}",
+        setup=bootstrap.create_buckets,
+    ),
+    Service(
+        name="hive",
+        ports=("METASTORE_PORT",),
+        healthy=hive_healthy,
+        where="thrift://{METASTORE_HOST}:{METASTORE_PORT}",
+        needs=("postgres", "minio"),
+    ),
+    # Trino looks for the metastore only when a query needs it, so that both can start at once.
+    Service(
+        name="trino",
+        ports=("TRINO_PORT",),
+        healthy=trino_healthy,
+        where="http://{TRINO_HOST}:{TRINO_PORT}",
+        setup=bootstrap.create_schemas,
+        setup_needs=("hive",),
+    ),
+]

@@ -1,0 +1,218 @@
+"""Starts, watches and stops the daemons, by supervisor."""
+
+import hashlib
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, cast
+from xmlrpc.client import ServerProxy
+
+import psutil
+from rich.console import Console
+from rich.table import Table
+from supervisor.xmlrpc import SupervisorTransport
+
+from infra.native.errors import LakehouseError
+from infra.native.paths import INFRA
+from infra.native.services import SERVICES, Service
+
+Settings = Mapping[str, str]
+
+HEALTH_TIMEOUT_SECONDS = 180
+# A Unix socket's address holds 108 bytes, which a deep clone exceeds.
+SOCKET_PATH_LIMIT = 100
+
+console = Console()
+
+
+def socket_path(state: Path) -> Path:
+    path = state / "run/supervisor.sock"
+    if len(str(path)) <= SOCKET_PATH_LIMIT:
+        return path
+    name = hashlib.sha256(str(state).encode()).hexdigest()[:16]
+    return Path(tempfile.gettempdir(), f"loan-lakehouse-{os.getuid()}-{name}.sock")
+
+
+class Supervisor:
+    """supervisord of one state folder."""
+
+    def __init__(self, env: Settings) -> None:
+        self.state = Path(env["LAKEHOUSE_STATE"])
+        self.socket = socket_path(self.state)
+        self.env = {**env, "SUPERVISOR_SOCKET": str(self.socket)}
+        self.pid_file = self.state / "run/supervisord.pid"
+
+    def rpc(self) -> ServerProxy:
+        transport = SupervisorTransport(None, None, f"unix://{self.socket}")
+        return ServerProxy("http://127.0.0.1", transport=transport)
+
+    def info(self, name: str) -> dict[str, Any]:
+        """What supervisor knows of one daemon: statename, pid, stdout_logfile, ..."""
+        return cast(dict[str, Any], self.rpc().supervisor.getProcessInfo(name))
+
+    def process(self) -> psutil.Process | None:
+        """The running supervisord, or None. A stale pid file counts as none."""
+        try:
+            process = psutil.Process(int(self.pid_file.read_text()))
+            ours = process.environ().get("SUPERVISOR_SOCKET") == str(self.socket)
+            return process if ours else None
+        except (OSError, ValueError, psutil.Error):
+            return None
+
+    def start(self) -> None:
+        if self.process():
+            return
+        for folder in ("run", "logs"):
+            (self.state / folder).mkdir(parents=True, exist_ok=True)
+        self.socket.unlink(missing_ok=True)
+        program = Path(sys.executable).with_name("supervisord")
+        command = [str(program), "-c", str(INFRA / "native/supervisord.conf")]
+        subprocess.run(command, env={**os.environ, **self.env}, cwd=self.state, check=True)
+        wait_until(lambda: bool(self.process() and self.socket.exists()), "supervisord", 10)
+
+    def stop(self) -> None:
+        """Stop all daemons and supervisord itself; returns when they are gone."""
+        if not (process := self.process()):
+            return
+        family = [process, *process.children(recursive=True)]
+        process.terminate()
+        _, alive = psutil.wait_procs(family, timeout=90)
+        for survivor in alive:
+            survivor.kill()
+        psutil.wait_procs(alive, timeout=10)
+
+
+def up(env: Settings, only: list[str] | None = None) -> dict[str, float]:
+    """Start what does not run yet, each as soon as those it needs are healthy.
+
+    Returns the seconds that each service took. Raises LakehouseError with the
+    service, the reason and the command that shows its log.
+    """
+    services = [s for s in SERVICES if not only or s.name in only]
+    supervisor = Supervisor(env)
+    check_ports(supervisor, env, services)
+    supervisor.start()
+    ready: dict[str, Future[float]] = {}
+    with ThreadPoolExecutor(len(services)) as pool:
+        for service in services:
+            ready[service.name] = pool.submit(bring_up, service, supervisor, env, ready)
+    return {name: future.result() for name, future in ready.items()}
+
+
+def bring_up(
+    service: Service, supervisor: Supervisor, env: Settings, ready: dict[str, Future[float]]
+) -> float:
+    for name in service.needs:
+        ready[name].result()
+    began = time.monotonic()
+    service.prepare(env)
+    fresh = launch(service.name, supervisor)
+    wait_until(lambda: check_health(service, supervisor, env), service.name)
+    seconds = time.monotonic() - began
+    for name in service.setup_needs:
+        ready[name].result()
+    service.setup(env)
+    if fresh:
+        console.print(f"{service.name:<9} ready in {seconds:4.1f} s  {service.where.format(**env)}")
+    return seconds
+
+
+def launch(name: str, supervisor: Supervisor) -> bool:
+    """Start a daemon; False if it runs already."""
+    if supervisor.info(name)["statename"] in ("RUNNING", "STARTING"):
+        return False
+    supervisor.rpc().supervisor.startProcess(name, False)
+    return True
+
+
+def check_health(service: Service, supervisor: Supervisor, env: Settings) -> bool:
+    state = supervisor.info(service.name)
+    if state["statename"] in ("FATAL", "EXITED", "BACKOFF"):
+        log = Path(state["stdout_logfile"])
+        last = log.read_text(errors="replace").strip().splitlines()[-3:] if log.exists() else []
+        raise LakehouseError(
+            f"{service.name} does not start: " + "\n  ".join(last or [state["spawnerr"]]),
+            f"`make logs SERVICE={service.name}` shows the rest",
+        )
+    return service.healthy(env)
+
+
+def wait_until(
+    condition: Callable[[], bool], name: str, seconds: float = HEALTH_TIMEOUT_SECONDS
+) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > deadline:
+            raise LakehouseError(
+                f"{name} is not healthy after {seconds:.0f} s",
+                f"`make logs SERVICE={name}` shows what it does; `make up` goes on waiting",
+            )
+        time.sleep(0.1)
+
+
+def check_ports(supervisor: Supervisor, env: Settings, services: list[Service]) -> None:
+    """Raise LakehouseError if somebody else holds a port that we need."""
+    ours = supervisor.process()
+    family = {p.pid for p in [ours, *ours.children(recursive=True)]} if ours else set()
+    wanted = {int(env[port]): (port, s.name) for s in services for port in s.ports}
+    for held in psutil.net_connections("tcp"):
+        if held.status != psutil.CONN_LISTEN or held.laddr.port not in wanted:
+            continue
+        if held.pid in family:
+            continue
+        setting, name = wanted[held.laddr.port]
+        raise LakehouseError(
+            f"port {held.laddr.port}, which {name} needs, is held by {describe(held.pid)}",
+            f"stop that process, or set {setting} in {os.environ.get('ENV_FILE', '.env')}",
+        )
+
+
+def describe(pid: int | None) -> str:
+    if pid is None:
+        return "a process of another user"
+    process = psutil.Process(pid)
+    return f"process {pid} ({process.name()}, started in {process.cwd()})"
+
+
+def down(env: Settings) -> None:
+    Supervisor(env).stop()
+
+
+def status(env: Settings) -> bool:
+    """Print a line per service; True if all are healthy."""
+    supervisor = Supervisor(env)
+    running = supervisor.process() is not None
+    table = Table("service", "state", "healthy", "pid", "resident", "where", box=None)
+    healthy_all, resident = running, 0
+    for service in SERVICES:
+        state = supervisor.info(service.name) if running else {}
+        memory = tree_memory(state.get("pid", 0))
+        healthy = bool(state.get("pid")) and service.healthy(env)
+        healthy_all &= healthy
+        resident += memory
+        table.add_row(
+            service.name,
+            state.get("statename", "STOPPED").lower(),
+            "[green]yes" if healthy else "[red]no",
+            str(state.get("pid") or ""),
+            f"{memory / 2**20:,.0f} MB" if memory else "",
+            service.where.format(**env),
+        )
+    table.add_row("[bold]all", "", "", "", f"[bold]{resident / 2**20:,.0f} MB", "")
+    console.print(table)
+    return healthy_all
+
+
+def tree_memory(pid: int) -> int:
+    """Resident bytes of a process and its children, memory they share counted once."""
+    try:
+        process = psutil.Process(pid)
+        family = [process, *process.children(recursive=True)] if pid else []
+        return sum(p.memory_full_info().pss for p in family)
+    except psutil.Error:
+        return 0

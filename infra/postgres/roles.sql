@@ -1,0 +1,51 @@
+-- Users and databases, each with the least it needs. Run by the set-up as the
+-- administrator; names and passwords come from the environment. Repeatable: a
+-- changed password takes effect at the next run.
+
+\set ON_ERROR_STOP on
+\getenv source_db SOURCE_DB
+\getenv metastore_db METASTORE_DB
+\getenv feast_db FEAST_DB
+\getenv source_owner SOURCE_OWNER_USER
+\getenv source_owner_password SOURCE_OWNER_PASSWORD
+\getenv source_reader SOURCE_READER_USER
+\getenv source_reader_password SOURCE_READER_PASSWORD
+\getenv metastore METASTORE_DB_USER
+\getenv metastore_password METASTORE_DB_PASSWORD
+\getenv feast FEAST_DB_USER
+\getenv feast_password FEAST_DB_PASSWORD
+
+create temporary table wanted_role (name text, password text);
+insert into wanted_role values
+    (:'source_owner', :'source_owner_password'),
+    (:'source_reader', :'source_reader_password'),
+    (:'metastore', :'metastore_password'),
+    (:'feast', :'feast_password');
+
+select format('create role %I login', name)
+from wanted_role
+where name not in (select rolname from pg_roles) \gexec
+
+select format('alter role %I password %L', name, password)
+from wanted_role \gexec
+
+-- A database belongs to its user, and nobody else may connect.
+create temporary table wanted_database (name text, owner text);
+insert into wanted_database values
+    (:'source_db', :'source_owner'),
+    (:'metastore_db', :'metastore'),
+    (:'feast_db', :'feast');
+
+select format('create database %I owner %I', name, owner)
+from wanted_database
+where name not in (select datname from pg_database) \gexec
+
+select format('revoke connect on database %I from public', name)
+from wanted_database \gexec
+
+-- The reader sees every table that the owner makes, and changes none.
+grant connect on database :"source_db" to :"source_reader";
+\connect :"source_db"
+grant usage on schema public to :"source_reader";
+alter default privileges for role :"source_owner" in schema public
+grant select on tables to :"source_reader";
