@@ -39,16 +39,18 @@ def env(
 
 
 @app.command("provision")
-def provision_programs() -> None:
+def provision_programs(
+    names: Annotated[list[str] | None, typer.Argument(help="Default: all.")] = None,
+) -> None:
     """Download and build the programs that the cache lacks."""
-    provision()
+    provision(names or list(MAKERS))
 
 
 @app.command()
 def up(services: Annotated[list[str] | None, typer.Argument(help="Default: all.")] = None) -> None:
     """Start the services in the order of their health; harmless when they run."""
     ensure_env(env_file())
-    provision()
+    provision(list(MAKERS))
     stack.up(environment(), services)
 
 

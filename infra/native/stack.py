@@ -64,6 +64,13 @@ class Supervisor:
         except (OSError, ValueError, psutil.Error):
             return None
 
+    def answers(self) -> bool:
+        """True once it takes calls, which is later than its socket exists."""
+        try:
+            return bool(self.rpc().supervisor.getState())
+        except OSError:
+            return False
+
     def start(self) -> None:
         if self.process():
             return
@@ -73,7 +80,7 @@ class Supervisor:
         program = Path(sys.executable).with_name("supervisord")
         command = [str(program), "-c", str(INFRA / "native/supervisord.conf")]
         subprocess.run(command, env={**os.environ, **self.env}, cwd=self.state, check=True)
-        wait_until(lambda: bool(self.process() and self.socket.exists()), "supervisord", 10)
+        wait_until(self.answers, "supervisord", 10)
 
     def stop(self) -> None:
         """Stop all daemons and supervisord itself; returns when they are gone."""

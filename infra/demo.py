@@ -1,0 +1,142 @@
+"""`make demo`: the whole batch path, by the commands that a person would type.
+
+Source -> bronze -> silver and gold -> features, each step timed, then a summary.
+LOAN_CSV=file loads the real applications; otherwise the generator makes ROWS of
+them. Run again, it changes nothing but the number of snapshots in bronze.
+"""
+
+import os
+import shlex
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import psycopg2
+import trino
+from rich.console import Console
+from rich.table import Table
+
+from infra.native.env import env_file, load_env
+from infra.native.paths import REPO
+
+console = Console(highlight=False)
+
+
+@dataclass(frozen=True)
+class Step:
+    """One command; its seconds count for one layer of the summary."""
+
+    layer: str
+    what: str
+    command: str
+    folder: str = "."
+
+
+def steps() -> list[Step]:
+    csv, rows = os.environ.get("LOAN_CSV"), os.environ.get("ROWS") or "45000"
+    fill = f"load --csv {shlex.quote(csv)}" if csv else f"generate --rows {rows}"
+    now = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime())
+    return [
+        Step("source", "fill the source system", f"python -m ingestion source {fill}"),
+        Step("bronze", "land one consistent snapshot in MinIO", "python -m ingestion batch"),
+        Step("bronze", "show what landed to Trino", "python -m ingestion bronze-tables"),
+        Step("silver, gold", "build and test the tables", "dbt build --quiet", "dbt_project"),
+        Step("features", "register the features", "feast apply", "feast_repo"),
+        Step(
+            "features",
+            "bring them online",
+            f"feast materialize 2000-01-01T00:00:00 {now}",
+            "feast_repo",
+        ),
+        Step(
+            "read back", "one applicant's features", "python -m feast_repo.show --application-id 1"
+        ),
+        Step("reconcile", "is silver the source?", "python -m ingestion reconcile"),
+    ]
+
+
+def run(step: Step, number: int, total: int) -> float:
+    """Run one step and return its seconds; a failure ends the demo with its exit code."""
+    console.print(f"\n[bold cyan]{number}/{total} {step.what}[/]")
+    into = f"cd {step.folder} && " if step.folder != "." else ""
+    console.print(f"[dim]$ {into}{step.command}[/]")
+    began = time.monotonic()
+    done = subprocess.run(shlex.split(step.command), cwd=REPO / step.folder, check=False)
+    if done.returncode:
+        console.print(f"[red]error:[/] step {number} failed (exit code {done.returncode})")
+        console.print(
+            "  -> its message is above; the services still run: mend it, `make demo` again"
+        )
+        sys.exit(done.returncode)
+    return time.monotonic() - began
+
+
+COUNTS = {
+    "source": ("postgres", "select count(*) from loan_applications"),
+    "bronze": ("trino", "select max_by(row_count, lsn) from hive.bronze.batch_snapshots"),
+    "silver": ("trino", "select count(*) from iceberg.silver.loan_applications"),
+    "rejected": ("trino", "select count(*) from iceberg.silver.rejected_loan_applications"),
+    "gold": ("trino", "select count(*) from iceberg.gold.loan_features"),
+}
+
+
+WHERE_NEXT = """
+Where to look
+  Trino      http://{TRINO_HOST}:{TRINO_PORT}  (any user name)
+  MinIO      http://{MINIO_HOST}:{MINIO_CONSOLE_PORT}  (MINIO_ROOT_USER and _PASSWORD in {env_file})
+  dbt docs   make docs, then http://{BIND_HOST}:{DBT_DOCS_PORT}
+
+What to try next
+  make sql Q="select * from gold.approvals_by_day_and_purpose limit 5"
+  source infra/activate.sh; cd dbt_project; dbt build --select gold
+  python -m feast_repo.show --application-id 42
+  make status; make reconcile; make down"""
+
+
+def counts(env: dict[str, str]) -> Iterator[tuple[str, int]]:
+    source = psycopg2.connect(
+        host=env["POSTGRES_HOST"],
+        port=env["POSTGRES_PORT"],
+        dbname=env["SOURCE_DB"],
+        user=env["SOURCE_READER_USER"],
+        password=env["SOURCE_READER_PASSWORD"],
+    )
+    lake = trino.dbapi.connect(env["TRINO_HOST"], int(env["TRINO_PORT"]), user="demo")
+    for layer, (engine, query) in COUNTS.items():
+        cursor = (source if engine == "postgres" else lake).cursor()
+        cursor.execute(query)
+        yield layer, cursor.fetchone()[0]
+
+
+def summary(env: dict[str, str], seconds: dict[str, float]) -> None:
+    rows = dict(counts(env))
+    table = Table("layer", "rows", "seconds", "what", title="\nThe lakehouse", title_justify="left")
+    for layer, timed, what in [
+        ("source", "source", "PostgreSQL, public.loan_applications"),
+        ("bronze", "bronze", "the newest snapshot, Parquet in MinIO"),
+        ("silver", "silver, gold", "typed, current, every row tested"),
+        ("rejected", "", "rows that break a rule, with its name"),
+        ("gold", "", "feature tables and a mart"),
+        ("features", "features", "served online from PostgreSQL"),
+        ("reconcile", "reconcile", "[green]silver + rejected = source, column by column"),
+    ]:
+        count = f"{rows[layer]:,}" if layer in rows else ""
+        spent = f"{seconds[timed]:.1f}" if timed else ""
+        table.add_row(layer, count, spent, what)
+    console.print(table)
+    console.print(WHERE_NEXT.format(**env, env_file=env_file().name))
+
+
+def main() -> None:
+    todo = steps()
+    seconds: dict[str, float] = {}
+    for number, step in enumerate(todo, start=1):
+        spent = run(step, number, len(todo))
+        seconds[step.layer] = seconds.get(step.layer, 0.0) + spent
+    summary(load_env(), seconds)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,131 @@
+"""`make bench`: how fast, compared with what, in one run on this machine.
+
+Prints tables and writes bench.json. ROWS="45000 1000000" chooses the sizes. Runs
+on a stack of its own. Anything else that runs meanwhile spoils the figures.
+"""
+
+import json
+import os
+import platform
+import sys
+import time
+from pathlib import Path
+
+import trino
+from rich.console import Console
+from rich.table import Table
+
+from infra.native import stack
+from infra.native.__main__ import environment
+from infra.native.paths import REPO
+from tests.bench.measure import Measured, measure
+from tests.stack import native, own_stack
+
+SIZES = [int(rows) for rows in (os.environ.get("ROWS") or "45000 1000000 10000000").split()]
+BIN = Path(sys.executable).parent
+REPEATS = 3  # the best of them counts: the machine's other work only ever adds
+
+console = Console(highlight=False)
+
+
+def landing(rows: int) -> dict[str, Measured]:
+    """Land one table of that size in every way there is, one after the other."""
+    console.print(f"[dim]filling the source with {rows:,} rows[/]")
+    ingestion = [str(BIN / "python"), "-m", "ingestion"]
+    measure([*ingestion, "source", "generate", "--rows", str(rows)])
+    env = environment()
+    copy = [f"{env['POSTGRES_BIN']}/psql", "-Xqc", "copy loan_applications to stdout"]
+    copy += ["-h", env["POSTGRES_HOST"], "-p", env["POSTGRES_PORT"]]
+    copy += ["-U", env["SOURCE_READER_USER"], "-d", env["SOURCE_DB"]]
+    dlt = [str(REPO / ".venv-bench/bin/python"), str(REPO / "tests/bench/land_with_dlt.py")]
+    ways = {
+        "bare COPY > /dev/null": copy,
+        "ingestion batch": [*ingestion, "batch"],
+        "dlt, connectorx": [*dlt, "connectorx"],
+        "dlt, pyarrow": [*dlt, "pyarrow"],
+    }
+    best: dict[str, Measured] = {}
+    for _ in range(REPEATS if rows <= 1_000_000 else 1):
+        for name, command in ways.items():
+            console.print(f"[dim]  {name}[/]")
+            once = measure(
+                command,
+                PGPASSWORD=env["SOURCE_READER_PASSWORD"],
+                RUNTIME__DLTHUB_TELEMETRY="false",
+            )
+            if name not in best or once.seconds < best[name].seconds:
+                best[name] = once
+    return best
+
+
+def landing_table(rows: int, best: dict[str, Measured]) -> list[dict[str, object]]:
+    table = Table(title=f"Landing {rows:,} rows", title_justify="left")
+    for column in ("way", "seconds", "rows/s", "of bare COPY", "ours is faster", "peak MB"):
+        table.add_column(column, justify="left" if column == "way" else "right")
+    copy, ours = best["bare COPY > /dev/null"], best["ingestion batch"]
+    result: list[dict[str, object]] = []
+    for name, way in best.items():
+        table.add_row(
+            name,
+            f"{way.seconds:.2f}",
+            f"{rows / way.seconds:,.0f}",
+            f"{copy.seconds / way.seconds:.2f}",
+            f"{way.seconds / ours.seconds:.1f} times",
+            f"{way.peak_mb:,.0f}",
+        )
+        result.append({"rows": rows, "way": name, "seconds": way.seconds, "peak_mb": way.peak_mb})
+    console.print(table)
+    return result
+
+
+def dbt_build(env: dict[str, str]) -> dict[str, float]:
+    """Wall seconds of `dbt build` beside the sum of Trino's own query seconds."""
+    ingestion = [str(BIN / "python"), "-m", "ingestion"]
+    measure([*ingestion, "source", "generate", "--rows", "45000"])
+    measure([*ingestion, "batch"])
+    measure([*ingestion, "bronze-tables"])
+    build = [str(BIN / "dbt"), "build", "--quiet"]
+    measure(build, "dbt_project")  # the first run makes the tables and parses the project
+    cursor = trino.dbapi.connect(env["TRINO_HOST"], int(env["TRINO_PORT"]), user="bench").cursor()
+    [[began]] = cursor.execute("select current_timestamp").fetchall()
+    wall = measure(build, "dbt_project").seconds
+    [[queries, seconds]] = cursor.execute(
+        """
+        select count(*), sum(date_diff('millisecond', created, "end")) / 1000.0
+        from system.runtime.queries
+        where created >= ? and source like 'dbt%' and state = 'FINISHED'
+        """,
+        [began],
+    ).fetchall()
+    return {"wall_seconds": wall, "queries": queries, "trino_seconds": float(seconds)}
+
+
+def main() -> None:
+    results: dict[str, object] = {
+        "when": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        "machine": f"{platform.machine()}, {os.cpu_count()} cores",
+    }
+    with own_stack(".lakehouse-bench") as env:
+        native("down")
+        began = time.monotonic()
+        startup = stack.up(environment())
+        startup["all, in parallel"] = time.monotonic() - began
+        results["startup_seconds"] = startup
+        landed = [row for rows in SIZES for row in landing_table(rows, landing(rows))]
+        results["landing"] = landed
+        results["dbt_build"] = dbt_build(env)
+    table = Table("service", "seconds", title="make up, programs cached", title_justify="left")
+    for name, seconds in startup.items():
+        table.add_row(name, f"{seconds:.1f}")
+    console.print(table)
+    dbt = results["dbt_build"]
+    console.print(
+        "dbt build of 45,000 rows: {wall_seconds:.1f} s, of which Trino's {queries}"
+        " queries took {trino_seconds:.1f} s (several at a time)".format(**dbt)
+    )
+    (REPO / "bench.json").write_text(json.dumps(results, indent=2) + "\n")
+    console.print("written: bench.json")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,28 @@
+"""All tests but the unit tests run on a real stack of their own.
+
+While you write tests, `pytest --keep-stack` reuses it and leaves it running.
+"""
+
+from collections.abc import Iterator
+
+import pytest
+
+from infra.native.paths import REPO
+from tests.stack import own_stack
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--keep-stack", action="store_true", help="reuse the services, leave them up")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if REPO / "tests/unit" not in item.path.parents:
+            item.fixturenames.insert(0, "stack")  # type: ignore[attr-defined]
+
+
+@pytest.fixture(scope="session")
+def stack(request: pytest.FixtureRequest) -> Iterator[dict[str, str]]:
+    """The settings of a running stack, which are also in the environment."""
+    with own_stack(".lakehouse-test", keep=request.config.getoption("--keep-stack")) as settings:
+        yield settings

@@ -1,0 +1,272 @@
+"""The stack's own promises: order, repair, clear errors, nothing left behind."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from ipaddress import ip_address
+from pathlib import Path
+
+import boto3
+import psutil
+import psycopg2
+import pytest
+from botocore.exceptions import ClientError
+
+from infra.native.__main__ import environment
+from infra.native.artifacts import Artifact, digest, fetch, locked
+from infra.native.env import ensure_env
+from infra.native.errors import LakehouseError
+from infra.native.paths import REPO
+from infra.native.services import SERVICES
+from infra.native.stack import Supervisor
+from tests.stack import free_offset
+
+Settings = dict[str, str]
+
+
+def native(env_file: Path, *arguments: str, **env: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "infra.native", *arguments],
+        cwd=REPO,
+        env={**os.environ, "ENV_FILE": str(env_file), "COLUMNS": "200", **env},
+        text=True,
+        capture_output=True,
+        check=False,
+    )
+
+
+def wait_for(condition: Callable[[], bool], seconds: float = 60) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.05)
+
+
+@pytest.fixture
+def small_stack(tmp_path: Path) -> Iterator[Path]:
+    """The env file of a stack that nobody else uses; its PostgreSQL may be bounced."""
+    env_file = tmp_path / ".env"
+    ensure_env(env_file, state=str(tmp_path / "state"), port_offset=free_offset())
+    yield env_file
+    native(env_file, "down")
+
+
+def supervisor_of(env_file: Path, monkeypatch: pytest.MonkeyPatch) -> Supervisor:
+    monkeypatch.setenv("ENV_FILE", str(env_file))
+    return Supervisor(environment())
+
+
+def test_all_services_are_healthy(stack: Settings) -> None:
+    env = environment()
+    assert [service.name for service in SERVICES if not service.healthy(env)] == []
+
+
+def test_a_second_up_changes_nothing(stack: Settings) -> None:
+    supervisor = Supervisor(environment())
+    before = {s.name: supervisor.info(s.name)["pid"] for s in SERVICES}
+    again = native(Path(os.environ["ENV_FILE"]), "up")
+    assert again.returncode == 0, again.stderr
+    assert {s.name: supervisor.info(s.name)["pid"] for s in SERVICES} == before
+
+
+def test_all_listen_on_loopback_only(stack: Settings) -> None:
+    process = Supervisor(environment()).process()
+    assert process
+    family = {p.pid for p in [process, *process.children(recursive=True)]}
+    connections = psutil.net_connections("inet")
+    bound = {c.laddr for c in connections if c.pid in family and c.status == psutil.CONN_LISTEN}
+    assert {int(stack[port]) for s in SERVICES for port in s.ports} <= {a.port for a in bound}
+    addresses = {ip_address(address.ip.removeprefix("::ffff:")) for address in bound}
+    assert [address for address in addresses if not address.is_loopback] == []
+
+
+def test_stays_under_four_gigabytes(stack: Settings) -> None:
+    process = Supervisor(environment()).process()
+    assert process
+    family = [process, *process.children(recursive=True)]
+    assert sum(p.memory_full_info().pss for p in family) < 4 * 2**30
+
+
+def test_a_held_port_is_named_with_its_holder(small_stack: Path) -> None:
+    port = int(environment_value(small_stack, "POSTGRES_PORT"))
+    with socket.create_server(("127.0.0.1", port)):
+        done = native(small_stack, "up", "postgres")
+    assert done.returncode == 1
+    assert f"port {port}, which postgres needs, is held by process {os.getpid()}" in done.stderr
+    assert "POSTGRES_PORT" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def environment_value(env_file: Path, key: str) -> str:
+    lines = dict(line.split("=", 1) for line in env_file.read_text().splitlines() if "=" in line)
+    return lines[key]
+
+
+def test_outlives_its_shell_and_leaves_nothing(
+    small_stack: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert native(small_stack, "up", "postgres").returncode == 0
+    process = supervisor_of(small_stack, monkeypatch).process()
+    assert process
+    assert os.getsid(process.pid) == process.pid  # a session of its own: no shell takes it along
+    family = [process, *process.children(recursive=True)]
+    assert len(family) > 2
+    assert native(small_stack, "down").returncode == 0
+    assert [p for p in family if p.is_running()] == []
+    assert native(small_stack, "down").returncode == 0  # a second one is harmless
+
+
+def test_down_and_up_keep_the_data(small_stack: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def query(sql: str) -> None:
+        env = environment()
+        with psycopg2.connect(
+            host=env["POSTGRES_HOST"],
+            port=env["POSTGRES_PORT"],
+            dbname=env["SOURCE_DB"],
+            user=env["SOURCE_OWNER_USER"],
+            password=env["SOURCE_OWNER_PASSWORD"],
+        ) as connection:
+            connection.cursor().execute(sql)
+
+    monkeypatch.setenv("ENV_FILE", str(small_stack))
+    assert native(small_stack, "up", "postgres").returncode == 0
+    query("create table kept (id int)")
+    assert native(small_stack, "down").returncode == 0
+    assert native(small_stack, "up", "postgres").returncode == 0
+    query("insert into kept values (1)")
+
+
+def test_a_killed_daemon_comes_back(small_stack: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert native(small_stack, "up", "postgres").returncode == 0
+    supervisor = supervisor_of(small_stack, monkeypatch)
+    [postgres] = [service for service in SERVICES if service.name == "postgres"]
+    pid = supervisor.info("postgres")["pid"]
+    os.kill(pid, signal.SIGKILL)
+    wait_for(lambda: supervisor.info("postgres")["pid"] not in (0, pid))
+    wait_for(lambda: postgres.healthy(environment()))
+
+
+def test_a_daemon_that_cannot_start_says_why(small_stack: Path) -> None:
+    assert native(small_stack, "up", "postgres").returncode == 0
+    assert native(small_stack, "down").returncode == 0
+    (small_stack.parent / "state/postgres/PG_VERSION").write_text("9.6\n")
+    done = native(small_stack, "up", "postgres")
+    assert done.returncode == 1
+    assert "postgres does not start" in done.stderr
+    assert "make logs SERVICE=postgres" in done.stderr
+
+
+def test_clean_asks_before_it_deletes(small_stack: Path) -> None:
+    assert native(small_stack, "up", "postgres").returncode == 0
+    refused = subprocess.run(
+        [sys.executable, "-m", "infra.native", "clean"],
+        cwd=REPO,
+        env={**os.environ, "ENV_FILE": str(small_stack)},
+        input="n\n",
+        text=True,
+        check=False,
+    )
+    assert refused.returncode != 0
+    assert (small_stack.parent / "state/postgres").exists()
+    assert native(small_stack, "clean", "--yes").returncode == 0
+    assert not (small_stack.parent / "state").exists()
+    assert not small_stack.exists()
+
+
+def test_an_interrupted_download_starts_clean(tmp_path: Path) -> None:
+    """Killed at several moments, then run to its end: whole, and nothing half-made."""
+    for seconds in (0.3, 0.6, 0.9):
+        process = subprocess.Popen(
+            [sys.executable, "-m", "infra.native", "provision", "trino-cli"],
+            cwd=REPO,
+            env={**os.environ, "XDG_CACHE_HOME": str(tmp_path)},
+        )
+        time.sleep(seconds)
+        process.kill()
+        process.wait()
+    done = native(tmp_path / ".env", "provision", "trino-cli", XDG_CACHE_HOME=str(tmp_path))
+    assert done.returncode == 0, done.stderr
+    cache = tmp_path / "loan-lakehouse"
+    [folder] = [f for f in cache.iterdir() if f.is_dir()]
+    [file] = folder.iterdir()
+    [sha256] = locked("trino-cli").values()
+    assert digest(file) == sha256
+
+
+def test_a_file_that_differs_from_the_lock_is_refused(tmp_path: Path) -> None:
+    small = Artifact("org.slf4j", "slf4j-api", "1.7.36")
+    with pytest.raises(LakehouseError, match=r"is not what infra/locks/maven\.txt says"):
+        fetch(small, "0" * 64, tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_cannot_be_had_gets_one_line(tmp_path: Path) -> None:
+    absent = Artifact("org.slf4j", "slf4j-api", "0.0.0-none")
+    with pytest.raises(LakehouseError, match=r"could not download org.slf4j:slf4j-api:0.0.0-none"):
+        fetch(absent, "0" * 64, tmp_path)
+
+
+ALLOWED = {
+    ("INGESTION", "BRONZE"): {"list", "put"},
+    ("TRINO", "BRONZE"): {"list"},
+    ("TRINO", "SILVER"): {"list", "put", "delete"},
+    ("TRINO", "GOLD"): {"list", "put", "delete"},
+    ("HIVE", "BRONZE"): {"list"},
+    ("HIVE", "SILVER"): {"list", "put", "delete"},
+    ("HIVE", "GOLD"): {"list", "put", "delete"},
+}
+
+
+@pytest.mark.parametrize("user", ["INGESTION", "TRINO", "HIVE"])
+@pytest.mark.parametrize("layer", ["BRONZE", "SILVER", "GOLD"])
+def test_each_minio_user_may_do_its_work_and_no_more(
+    stack: Settings, user: str, layer: str
+) -> None:
+    s3 = boto3.client(
+        "s3",
+        endpoint_url=stack["S3_ENDPOINT"],
+        region_name=stack["S3_REGION"],
+        aws_access_key_id=stack[f"{user}_S3_ACCESS_KEY"],
+        aws_secret_access_key=stack[f"{user}_S3_SECRET_KEY"],
+    )
+    bucket = stack[f"{layer}_BUCKET"]
+    actions = {
+        "list": lambda: s3.list_objects_v2(Bucket=bucket, MaxKeys=1),
+        "put": lambda: s3.put_object(Bucket=bucket, Key="_probe", Body=b""),
+        "delete": lambda: s3.delete_object(Bucket=bucket, Key="_probe"),
+    }
+    done = set()
+    for name, act in actions.items():
+        try:
+            act()
+            done.add(name)
+        except ClientError as error:
+            assert error.response["Error"]["Code"] == "AccessDenied"
+    assert done == ALLOWED.get((user, layer), set())
+
+
+@pytest.mark.parametrize("user", ["SOURCE_READER", "METASTORE_DB", "FEAST_DB"])
+@pytest.mark.parametrize("database", ["SOURCE_DB", "METASTORE_DB", "FEAST_DB"])
+def test_each_postgres_user_enters_its_own_database(
+    stack: Settings, user: str, database: str
+) -> None:
+    own = {"SOURCE_READER": "SOURCE_DB"}.get(user, user)
+
+    def connect() -> None:
+        psycopg2.connect(
+            host=stack["POSTGRES_HOST"],
+            port=stack["POSTGRES_PORT"],
+            dbname=stack[database],
+            user=stack[f"{user}_USER"],
+            password=stack[f"{user}_PASSWORD"],
+        ).close()
+
+    if database == own:
+        connect()
+    else:
+        with pytest.raises(psycopg2.OperationalError, match="permission denied for database"):
+            connect()

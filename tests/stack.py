@@ -1,0 +1,59 @@
+"""A stack beside the user's: own env file, own ports, own state, made anew."""
+
+import fcntl
+import os
+import shutil
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from dotenv import dotenv_values
+
+from infra.native.env import EXAMPLE, load_env
+from infra.native.paths import REPO
+
+
+@contextmanager
+def own_stack(name: str, keep: bool = False) -> Iterator[dict[str, str]]:
+    """Run a stack in the folder `name`, put its settings into the environment.
+
+    With `keep` a stack that is there is used and left running, by any number of
+    runs at a time; without, a run has it alone and begins with no data.
+    """
+    folder = REPO / name
+    os.environ["ENV_FILE"] = f"{name}/.env"
+    with (REPO / f"{name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_SH if keep else fcntl.LOCK_EX)
+        if (folder / ".env").exists() and not keep:
+            native("down")  # what an interrupted run left
+            shutil.rmtree(folder)
+        if not (folder / ".env").exists():
+            native("env", f"--state={name}/state", f"--port-offset={free_offset()}")
+        native("up")
+        settings = load_env()
+        os.environ.update(settings)
+        try:
+            yield settings
+        finally:
+            if not keep:
+                native("down")
+
+
+def native(*arguments: str) -> None:
+    subprocess.run([sys.executable, "-m", "infra.native", *arguments], check=True, cwd=REPO)
+
+
+def free_offset() -> int:
+    """A number that, added to every default port, gives ports that nobody holds."""
+    defaults = [int(v or 0) for k, v in dotenv_values(EXAMPLE).items() if k.endswith("_PORT")]
+    for offset in range(10_000, 30_000, 500):
+        if all(is_free(port + offset) for port in defaults):
+            return offset
+    raise RuntimeError("no free range of ports")
+
+
+def is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) != 0

@@ -1,0 +1,86 @@
+"""One fact in one place: what the files under infra/ say agrees."""
+
+import configparser
+import json
+import re
+from pathlib import Path
+
+from dotenv import dotenv_values
+
+from infra.native.artifacts import Artifact, locked
+from infra.native.bootstrap import MINIO_USERS
+from infra.native.paths import INFRA, LOCKS, MINIO_MODULE, VERSIONS
+from infra.native.provision import MAKERS, minio_flags
+from infra.native.services import SERVICES
+from infra.native.stack import SOCKET_PATH_LIMIT, socket_path
+
+SETTINGS = dotenv_values(INFRA.parent / ".env.example")
+
+
+def test_supervisor_knows_the_services_that_we_start() -> None:
+    config = configparser.RawConfigParser()
+    config.read(INFRA / "native/supervisord.conf")
+    programs = {s.removeprefix("program:") for s in config.sections() if "program:" in s}
+    assert programs == {service.name for service in SERVICES}
+    # Health decides when each starts, never supervisor.
+    assert {config[f"program:{p}"]["autostart"] for p in programs} == {"false"}
+
+
+def test_every_service_waits_only_for_services() -> None:
+    seen: set[str] = set()
+    for service in SERVICES:
+        assert {*service.needs, *service.setup_needs} <= seen
+        seen.add(service.name)
+
+
+def test_ports_differ() -> None:
+    ports = [value for key, value in SETTINGS.items() if key.endswith("_PORT")]
+    assert len(set(ports)) == len(ports)
+
+
+def test_configuration_names_only_settings_that_exist() -> None:
+    given_by_us = {"INFRA", "JAVA_HOME", "SUPERVISOR_SOCKET", "POSTGRES_BIN"}
+    given_by_us |= {f"{name.upper().replace('-', '_')}_HOME" for name in MAKERS}
+    files = [f for f in INFRA.rglob("*") if f.suffix in {".properties", ".xml", ".conf", ".json"}]
+    pattern = re.compile(r"\$\{(?:ENV:|env\.)?([A-Z_0-9]+)\}|%\(ENV_(\w+)\)s")
+    used = {a or b for f in files for a, b in pattern.findall(f.read_text())}
+    assert used
+    assert used <= SETTINGS.keys() | given_by_us
+
+
+def test_no_secret_stands_in_a_file() -> None:
+    for key, value in SETTINGS.items():
+        if key.endswith(("_PASSWORD", "_SECRET_KEY")):
+            assert value == "GENERATE"
+
+
+def test_locks_hold_the_versions_that_are_asked_for() -> None:
+    for service, wanted in VERSIONS["maven"].items():
+        assert next(iter(locked(service))) == Artifact.parse(wanted["server"])
+        for jar in wanted.get("jars", []) + wanted.get("resolve", []):
+            assert Artifact.parse(jar) in locked(service)
+    module, version = VERSIONS["go"]["minio"].split("@")
+    assert f"{module} {version} // indirect" in (MINIO_MODULE / "go.mod").read_text()
+    python = "".join(file.read_text() for file in LOCKS.glob("*.txt"))
+    for name, version in VERSIONS["python"].items():
+        assert f"{name}=={version} " in python
+
+
+def test_minio_is_told_its_release() -> None:
+    assert "cmd.ReleaseTag=RELEASE.2026-02-12T20-18-48Z" in minio_flags()
+    assert "cmd.Version=2026-02-12T20:18:48Z" in minio_flags()
+
+
+def test_ingestion_may_not_delete_nor_leave_bronze() -> None:
+    policy = json.loads((INFRA / f"minio/policies/{MINIO_USERS['INGESTION']}.json").read_text())
+    actions = {action for s in policy["Statement"] for action in s["Action"]}
+    resources = {resource for s in policy["Statement"] for resource in s["Resource"]}
+    assert not any("Delete" in action or "*" in action for action in actions)
+    assert all("BRONZE_BUCKET" in resource for resource in resources)
+
+
+def test_a_deep_clone_still_has_a_socket() -> None:
+    assert socket_path(Path("/a")) == Path("/a/run/supervisor.sock")
+    deep = Path("/" + "d" * 200)
+    assert len(str(socket_path(deep))) <= SOCKET_PATH_LIMIT
+    assert socket_path(deep) != socket_path(deep / "other")
