@@ -16,6 +16,9 @@ UV_VERSION := $(shell sed -n 's/^uv = "\(.*\)"/\1/p' infra/versions.toml)
 export UV := $(CACHE)/uv-$(UV_VERSION)/uv
 export UV_PYTHON_DOWNLOADS := never
 
+# Touched when an environment is complete: a folder alone may be half made.
+VENV := .venv/.ready
+BENCH_VENV := .venv-bench/.ready
 NATIVE := .venv/bin/python -m infra.native
 ACTIVATE := source infra/activate.sh
 
@@ -26,68 +29,68 @@ demo: up ## Source to features, end to end: sets up, runs, checks, sums up [LOAN
 	@$(ACTIVATE) && python -m infra.demo
 
 .PHONY: up
-up: .venv ## Start the services; brings what is missing first
+up: $(VENV) ## Start the services; brings what is missing first
 	@$(NATIVE) up $(SERVICE)
 
 .PHONY: down
-down: .venv ## Stop all that `make up` started; data stays
+down: $(VENV) ## Stop all that `make up` started; data stays
 	@$(NATIVE) down
 
 .PHONY: status
-status: .venv ## Health, memory and address of each service
+status: $(VENV) ## Health, memory and address of each service
 	@$(NATIVE) status
 
 .PHONY: logs
-logs: .venv ## Follow the logs [SERVICE=trino]
+logs: $(VENV) ## Follow the logs [SERVICE=trino]
 	@$(NATIVE) logs $(SERVICE)
 
 .PHONY: clean
-clean: .venv ## Stop the services and delete all their data; asks first
+clean: $(VENV) ## Stop the services and delete all their data; asks first
 	@$(NATIVE) clean
 
 #-------- use it
 
 .PHONY: sql
-sql: .venv ## A SQL prompt on Trino; Q="select 1" prints CSV for scripts
+sql: $(VENV) ## A SQL prompt on Trino; Q="select 1" prints CSV for scripts
 	@$(NATIVE) sql $(if $(Q),--execute "$$Q")
 export Q
 
 .PHONY: docs
-docs: .venv ## Make dbt's documentation and serve it on loopback
+docs: $(VENV) ## Make dbt's documentation and serve it on loopback
 	@$(ACTIVATE) && cd dbt_project && dbt docs generate && \
 	  dbt docs serve --no-browser --host "$$BIND_HOST" --port "$$DBT_DOCS_PORT"
 
 .PHONY: reconcile
-reconcile: .venv ## Prove that silver equals the source; exit 1 with the first differing keys
+reconcile: $(VENV) ## Prove that silver equals the source; exit 1 with the first differing keys
 	@$(ACTIVATE) && python -m ingestion reconcile
 
 .PHONY: bench
-bench: .venv .venv-bench ## Measure landing, dbt and start-up; prints ratios, writes JSON [ROWS="45000 1000000"]
+bench: $(VENV) $(BENCH_VENV) ## Measure landing, dbt and start-up; prints ratios, writes JSON [ROWS="45000 1000000"]
 	@.venv/bin/python -m tests.bench
 
 #-------- work on it
 
 .PHONY: test
-test: .venv ## All tests, on a real stack of their own
+test: $(VENV) ## All tests, on a real stack of their own
 	@.venv/bin/pytest tests
 
 .PHONY: test-unit
-test-unit: .venv ## The tests that need no service: seconds
+test-unit: $(VENV) ## The tests that need no service: seconds
 	@.venv/bin/pytest tests/unit
 
 .PHONY: lint
-lint: .venv ## ruff, mypy and sqlfluff
+lint: $(VENV) ## ruff, mypy and sqlfluff
 	@.venv/bin/ruff check .
 	@.venv/bin/ruff format --check .
 	@.venv/bin/mypy
 	@cd dbt_project && ../.venv/bin/sqlfluff lint --disable-progress-bar models tests macros
 
 .PHONY: env
-env: .venv ## Write .env with generated secrets; keeps what it has
+env: $(VENV) ## Write .env with generated secrets; keeps what it has
 	@$(NATIVE) env
 
 .PHONY: lock
-lock: .venv ## For maintainers: lock what infra/versions.toml and pyproject.toml say
+lock: $(VENV) ## For maintainers: lock what infra/versions.toml and pyproject.toml say
 	@.venv/bin/python -m infra.native.lock
 
 .PHONY: help
@@ -99,12 +102,12 @@ help: ## This list
 #---- set-up, by need
 
 # The environments, brought up to their locks.
-.venv: infra/locks/python.txt $(UV)
-.venv-bench: infra/locks/bench.txt $(UV)
-.venv .venv-bench:
-	@echo "setting up $@"
-	@$(UV) venv --quiet --allow-existing --python $(PYTHON) $@
-	@$(UV) pip sync --quiet --require-hashes --python $@/bin/python $<
+$(VENV): infra/locks/python.txt $(UV)
+$(BENCH_VENV): infra/locks/bench.txt $(UV)
+$(VENV) $(BENCH_VENV):
+	@echo "setting up $(@D)"
+	@$(UV) venv --quiet --allow-existing --python $(PYTHON) $(@D)
+	@$(UV) pip sync --quiet --require-hashes --python $(@D)/bin/python $<
 	@touch $@
 
 # uv itself, checked against its lock.
