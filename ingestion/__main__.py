@@ -1,0 +1,5 @@
+"""Lets ``python -m ingestion`` start the command line."""
+
+from ingestion.cli import main
+
+main()

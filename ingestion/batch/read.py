@@ -1,0 +1,147 @@
+"""PostgreSQL to Arrow: a worker's connection, which adopts the shared snapshot."""
+
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+
+import adbc_driver_manager
+import adbc_driver_postgresql.dbapi as adbc
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from ingestion.batch.job import Job
+from ingestion.batch.plan import Slice
+from ingestion.batch.snapshot import APPLICATION
+from ingestion.column_types import Column
+from ingestion.errors import DataError, IngestionError, LockedError, ServiceError
+from ingestion.postgres import quote_literal, reader_uri
+
+# The driver shifts PostgreSQL's epoch to Arrow's without looking: infinity, and
+# times after the year 294246, wrap around to before the first day that
+# PostgreSQL knows (24 November 4714 BC), where no true value can be.
+_FIRST_DAY = -2_440_588
+_FIRST_MICROSECOND = _FIRST_DAY * 86_400_000_000
+
+
+class SliceReader:
+    """Reads slices of one table, all in the same snapshot."""
+
+    def __init__(self, connection: adbc.Connection, job: Job) -> None:
+        self._connection = connection
+        self._table = job.table
+        self._columns = job.columns
+
+    def batches(self, piece: Slice) -> Iterator[pa.RecordBatch]:
+        """Yield the slice's rows in batches of about 16 MB, in the landed types.
+
+        Raises:
+            DataError: a value that no Parquet type holds, with its column and key.
+            ServiceError: the connection broke.
+        """
+        with (
+            _plain_errors(f"reading {self._table.source}"),
+            closing(self._connection.cursor()) as cursor,
+        ):
+            cursor.execute(piece.query(self._columns))
+            for batch in cursor.fetch_record_batch():
+                yield self._convert(batch)
+
+    def _convert(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+        arrays = []
+        for column, array in zip(self._columns, batch.columns, strict=True):
+            try:
+                arrays.append(to_landed_type(column, array))
+            except UnlandableError as error:
+                raise DataError(
+                    f"{self._table.source}: column '{column.name}' holds"
+                    f" {error.value} where {self._key(batch, error.row)}",
+                    "Parquet cannot hold it as its type; correct it in the source, or"
+                    " make the column unconstrained numeric or text",
+                ) from None
+        return pa.RecordBatch.from_arrays(arrays, [c.name for c in self._columns])
+
+    def _key(self, batch: pa.RecordBatch, row: int) -> str:
+        values = (f"{name} = {batch.column(name)[row]}" for name in self._table.key)
+        return ", ".join(values)
+
+
+class UnlandableError(Exception):
+    """Row ``row`` of an array holds ``value``, which its landed type cannot hold."""
+
+    def __init__(self, row: int, value: str) -> None:
+        super().__init__(row, value)
+        self.row = row
+        self.value = value
+
+
+def to_landed_type(column: Column, array: pa.Array) -> pa.Array:
+    """``array``, as the driver gives it, in the type that lands.
+
+    Raises:
+        UnlandableError: for a NaN in a decimal, an infinite date or time.
+    """
+    wanted = column.type.arrow
+    if pa.types.is_decimal(wanted):
+        return _to_decimal(array, wanted)
+    if pa.types.is_date32(wanted):
+        _check_from(array.view(pa.int32()), _FIRST_DAY)
+    elif pa.types.is_timestamp(wanted):
+        _check_from(array.view(pa.int64()), _FIRST_MICROSECOND)
+    return array if array.type == wanted else array.cast(wanted)
+
+
+def _to_decimal(texts: pa.Array, wanted: pa.DataType) -> pa.Array:
+    try:
+        return texts.cast(wanted)
+    except pa.ArrowInvalid:
+        odd = pc.invert(pc.match_substring_regex(texts, r"^-?[0-9]+(\.[0-9]+)?$"))
+        row = pc.index(odd, True).as_py()
+        if row < 0:
+            raise
+        raise UnlandableError(row, str(texts[row])) from None
+
+
+def _check_from(integers: pa.Array, first: int) -> None:
+    low = pc.min(integers).as_py()
+    if low is not None and low < first:
+        row = pc.index(pc.less(integers, first), True).as_py()
+        raise UnlandableError(row, "infinity (or a time after the year 294246)")
+
+
+@contextmanager
+def open_reader(job: Job) -> Iterator[SliceReader]:
+    """Connect, adopt the snapshot and lock the table against rewrites.
+
+    Raises:
+        LockedError: an ALTER or TRUNCATE waits for the table.
+        ServiceError: the server cannot be reached, or the snapshot is gone.
+    """
+    with _plain_errors(f"reading {job.table.source}"):
+        connection = adbc.connect(reader_uri(job.settings, APPLICATION))
+        try:
+            with closing(connection.cursor()) as cursor:
+                cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
+                exported = quote_literal(job.snapshot.exported)
+                cursor.execute(f"SET TRANSACTION SNAPSHOT {exported}")
+                # Without a lock of its own it would queue behind an ALTER that
+                # waits for the snapshot, and wait for ever; lock_timeout ends that.
+                cursor.execute(f"LOCK TABLE {job.table.source} IN ACCESS SHARE MODE")
+            yield SliceReader(connection, job)
+        finally:
+            connection.close()
+
+
+@contextmanager
+def _plain_errors(what: str) -> Iterator[None]:
+    try:
+        yield
+    except adbc_driver_manager.Error as error:
+        raise _translate(error, what) from None
+
+
+def _translate(error: adbc_driver_manager.Error, what: str) -> IngestionError:
+    text = str(error).split("ERROR:")[-1].split("\n")[0].strip()
+    if error.sqlstate == "55P03":
+        return LockedError(f"{what}: {text}", "another session changes the table; run again")
+    if error.sqlstate is None or error.sqlstate[:2] in ("08", "57", "42", "58"):
+        return ServiceError(f"{what}: {text}", "nothing became visible; run again")
+    return DataError(f"{what}: {text}")

@@ -1,0 +1,192 @@
+"""The whole batch: snapshot, slices, workers, parts, manifest."""
+
+import queue
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from datetime import UTC, date, datetime
+
+from ingestion.batch.cursor import CursorRange, cursor_range
+from ingestion.batch.job import Job
+from ingestion.batch.manifest import (
+    LandedColumn,
+    LandedPart,
+    Manifest,
+    Mode,
+    land_manifest,
+    newest_manifest,
+)
+from ingestion.batch.plan import Slice, full_slices
+from ingestion.batch.read import open_reader
+from ingestion.batch.snapshot import OpenSnapshot, Snapshot, open_snapshot
+from ingestion.batch.write import Part, PartNames, PartWriter
+from ingestion.catalog import estimated_rows, read_columns, read_leaves
+from ingestion.column_types import Column
+from ingestion.errors import SettingsError
+from ingestion.progress import RowCounter, err, row_progress
+from ingestion.settings import Settings
+from ingestion.storage import Bronze
+from ingestion.tables import Table, Tables
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How one table is read; ``rows`` is an estimate, if there is one."""
+
+    mode: Mode
+    columns: tuple[Column, ...]
+    slices: list[Slice]
+    cursor: CursorRange
+    rows: int | None
+
+
+def run_batch(
+    settings: Settings, tables: Tables, selected: Sequence[Table], mode: Mode, workers: int
+) -> Iterator[Manifest]:
+    """Land one snapshot of the selected tables; yield each table's manifest as it lands.
+
+    All tables are read in the same snapshot; each becomes visible when its
+    manifest lands. A table that has no cursor, or no earlier snapshot, is read
+    in full whatever the mode: that is always right, only dearer.
+
+    Raises:
+        LockedError: another loader is landing one of the tables.
+        DataError: a value cannot be landed. Nothing of that table became visible.
+        ServiceError, MissingError, SettingsError: see the message.
+    """
+    bronze = Bronze(settings, connections=workers + 2)
+    with open_snapshot(settings, selected) as held:
+        _check_day(held.snapshot, tables.first_day)
+        for table in selected:
+            plan = _plan(held, bronze, table, mode)
+            job = Job(settings, bronze, held.snapshot, table, plan.columns)
+            parts = _land_parts(job, plan, workers)
+            # Another loader may have begun if the locks were lost.
+            held.check_alive()
+            manifest = _manifest(job, plan, parts)
+            land_manifest(bronze, manifest)
+            yield manifest
+
+
+def _check_day(snapshot: Snapshot, first_day: date) -> None:
+    if snapshot.day < first_day:
+        raise SettingsError(
+            f"the source's clock says {snapshot.day}, before the first day of the"
+            f" lake, {first_day}: Trino would not see what lands",
+            "correct the clock, or `first_day` in the tables file",
+        )
+
+
+def _plan(held: OpenSnapshot, bronze: Bronze, table: Table, mode: Mode) -> Plan:
+    with held.cursor() as sql:
+        columns = read_columns(sql, table)
+        previous = None
+        if mode == "incremental":
+            previous = _previous_cursor(bronze, table)
+        cursor = cursor_range(sql, table, columns, held.snapshot, previous)
+        if cursor.condition is not None:
+            changed = Slice(table.source, cursor.condition)
+            return Plan("incremental", columns, [changed], cursor, None)
+        leaves = read_leaves(sql, table)
+        rows = estimated_rows(sql, leaves)
+        return Plan("full", columns, full_slices(leaves), cursor, rows)
+
+
+def _previous_cursor(bronze: Bronze, table: Table) -> str | None:
+    """Where the table's last batch ended; None, with a word why, when it must be full."""
+    if table.cursor is None:
+        err.print(f"{table.name}: has no cursor in the tables file; reading it in full")
+        return None
+    newest = newest_manifest(bronze, table.name)
+    if newest is None:
+        err.print(f"{table.name}: no earlier snapshot; reading it in full")
+    elif newest.cursor_column != table.cursor.column or newest.cursor_to is None:
+        err.print(
+            f"{table.name}: snapshot {newest.snapshot_id} says nothing of"
+            f" {table.cursor.column}; reading it in full"
+        )
+    else:
+        return newest.cursor_to
+    return None
+
+
+def _land_parts(job: Job, plan: Plan, workers: int) -> list[Part]:
+    todo: queue.SimpleQueue[Slice] = queue.SimpleQueue()
+    for piece in plan.slices:
+        todo.put(piece)
+    names = PartNames(job.table, job.snapshot)
+    stop = threading.Event()
+    with row_progress(f"{job.table.name} ({plan.mode})", plan.rows) as counter:
+        parts = _run_threads(
+            min(workers, len(plan.slices)),
+            lambda: _read_and_write(job, names, todo, stop, counter),
+            stop,
+        )
+        counter.finish(sum(part.row_count for part in parts))
+    return sorted(parts, key=lambda part: part.object)
+
+
+def _read_and_write(
+    job: Job,
+    names: PartNames,
+    todo: queue.SimpleQueue[Slice],
+    stop: threading.Event,
+    counter: RowCounter,
+) -> list[Part]:
+    """One worker: takes slices until none is left and lands what they hold."""
+    writer = PartWriter(job, names)
+    with open_reader(job) as reader:
+        for piece in _drain(todo):
+            for batch in reader.batches(piece):
+                if stop.is_set():
+                    return []
+                writer.write(batch)
+                counter.add(batch.num_rows)
+    writer.close()
+    return writer.parts
+
+
+def _drain(todo: queue.SimpleQueue[Slice]) -> Iterator[Slice]:
+    with suppress(queue.Empty):
+        while True:
+            yield todo.get_nowait()
+
+
+def _run_threads(threads: int, work: Callable[[], list[Part]], stop: threading.Event) -> list[Part]:
+    """Run ``work`` in each thread; the first failure stops them all and is raised."""
+    if threads == 0:  # an empty table
+        return []
+    with ThreadPoolExecutor(threads) as pool:
+        futures = [pool.submit(work) for _ in range(threads)]
+        try:
+            return [part for done in as_completed(futures) for part in done.result()]
+        except BaseException:  # Ctrl-C too
+            stop.set()
+            raise
+
+
+def _manifest(job: Job, plan: Plan, parts: Sequence[Part]) -> Manifest:
+    snapshot, cursor = job.snapshot, job.table.cursor
+    return Manifest(
+        snapshot_id=snapshot.id,
+        table_name=job.table.name,
+        mode=plan.mode,
+        lsn=snapshot.lsn,
+        xmin=snapshot.xmin,
+        xmax=snapshot.xmax,
+        xip=snapshot.xip,
+        taken_at=snapshot.taken_at.isoformat(timespec="microseconds"),
+        landed_at=datetime.now(UTC).isoformat(timespec="microseconds"),
+        cursor_column=cursor.column if cursor else None,
+        cursor_from=plan.cursor.start,
+        cursor_to=plan.cursor.end,
+        row_count=sum(part.row_count for part in parts),
+        byte_count=sum(part.byte_count for part in parts),
+        parts=tuple(LandedPart(**asdict(part)) for part in parts),
+        schema=tuple(
+            LandedColumn(name=c.name, source_type=c.source_type, type=c.type.trino)
+            for c in plan.columns
+        ),
+    )

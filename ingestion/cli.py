@@ -1,0 +1,230 @@
+"""The command line: ``python -m ingestion``."""
+
+import json
+import os
+import sys
+from dataclasses import asdict
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.filesize import decimal
+from rich.markup import escape
+from rich.table import Table as RichTable
+
+from ingestion.batch.manifest import Manifest, manifest_keys, read_manifest
+from ingestion.batch.run import run_batch
+from ingestion.bronze_tables import ensure_tables
+from ingestion.errors import IngestionError
+from ingestion.progress import err, out
+from ingestion.reconcile.run import Result, reconcile_table
+from ingestion.settings import get_settings
+from ingestion.source.csv_loader import read_rows
+from ingestion.source.generator import generate_chunks
+from ingestion.source.load import replace_content, to_chunks
+from ingestion.storage import Bronze
+from ingestion.tables import DEFAULT_FILE, load_tables
+
+EPILOG = """
+[bold]Exit codes[/]: 0 done (reconcile: equal); 1 reconcile found differences; 2 a wrong option,
+setting or tables file; 3 the data cannot be loaded or landed; 4 a service cannot be reached
+or failed; 5 someone else holds a lock; 6 a table, column or bucket is missing.
+
+[bold]Settings[/] (hosts, ports, passwords) come from the environment, then from .env, or from
+the file that ENV_FILE names. The tables are configuration: ingestion/tables.yml.
+"""
+
+app = typer.Typer(
+    name="ingestion",
+    help="Bring the source's rows into the lake.",
+    epilog=EPILOG,
+    rich_markup_mode="rich",
+    no_args_is_help=True,
+    add_completion=False,
+)
+source_app = typer.Typer(
+    help="Fill the source database; whatever was in its table is replaced.",
+    no_args_is_help=True,
+)
+app.add_typer(source_app, name="source")
+
+
+class Mode(StrEnum):
+    """What a batch reads."""
+
+    full = "full"
+    incremental = "incremental"
+
+
+TablesFile = Annotated[
+    Path,
+    typer.Option(help="The tables file.", envvar="INGESTION_TABLES_FILE", show_default=False),
+]
+TableNames = Annotated[
+    list[str] | None,
+    typer.Option("--table", help="A table's name; repeat for several. [default: all]"),
+]
+Schema = Annotated[str, typer.Option(help="The schema that holds loan_applications.")]
+
+
+@source_app.command("load")
+def source_load(
+    csv: Annotated[Path, typer.Option(help="The loan file (loan_data.csv).")],
+    schema: Schema = "public",
+) -> None:
+    """Load the loan file: all of it or, if a line is wrong, nothing."""
+    rows = replace_content(get_settings(), to_chunks(read_rows(csv)), schema=schema)
+    out.print(f"loaded {rows:,} rows into {schema}.loan_applications")
+
+
+@source_app.command("generate")
+def source_generate(
+    rows: Annotated[int, typer.Option(min=0, help="How many applications to make.")],
+    seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same rows.")] = 1,
+    schema: Schema = "public",
+) -> None:
+    """Load made-up applications that are distributed like the real file's."""
+    loaded = replace_content(get_settings(), generate_chunks(rows, seed), schema=schema, total=rows)
+    out.print(f"loaded {loaded:,} rows into {schema}.loan_applications")
+
+
+@app.command()
+def batch(
+    table: TableNames = None,
+    mode: Annotated[Mode, typer.Option(help="All rows, or those changed since.")] = Mode.full,
+    workers: Annotated[
+        int, typer.Option(min=1, max=64, help="Connections that read at a time.")
+    ] = min(4, os.cpu_count() or 1),
+    tables_file: TablesFile = DEFAULT_FILE,
+) -> None:
+    """Land one consistent snapshot of the source's tables in bronze.
+
+    Killed at any moment it leaves nothing visible: a snapshot exists once its
+    manifest has landed, which comes last. Run it again and it is right.
+
+    Incremental reads the rows whose cursor is at or after the last snapshot's,
+    less the overlap in the tables file. It cannot see deletes, nor changes of a
+    transaction that lasted longer than the overlap; a full batch sees them all. A
+    table that has no earlier snapshot is read in full.
+    """
+    tables = load_tables(tables_file)
+    selected = tables.select(table or [])
+    for manifest in run_batch(get_settings(), tables, selected, mode.value, workers):
+        _report_landed(manifest)
+
+
+def _report_landed(manifest: Manifest) -> None:
+    out.print(
+        f"landed {manifest.table_name} {manifest.snapshot_id} ({manifest.mode}):"
+        f" {manifest.row_count:,} rows, {decimal(manifest.byte_count)},"
+        f" parts: {len(manifest.parts)}",
+        soft_wrap=True,
+    )
+
+
+@app.command()
+def snapshots(
+    table: TableNames = None,
+    limit: Annotated[int, typer.Option(min=1, help="Show the newest so many.")] = 20,
+    tables_file: TablesFile = DEFAULT_FILE,
+) -> None:
+    """List the snapshots that have landed, newest first."""
+    names = {t.name for t in load_tables(tables_file).select(table or [])}
+    bronze = Bronze(get_settings())
+    keys = [k for k in manifest_keys(bronze) if k.rsplit("/", 1)[1].split("+")[0] in names]
+    keys.sort(key=lambda key: key.rsplit("+", 1)[1], reverse=True)
+    grid = RichTable(title="Landed snapshots")
+    for heading in ("table", "snapshot", "mode"):
+        grid.add_column(heading, no_wrap=True)
+    for heading in ("rows", "size", "parts"):
+        grid.add_column(heading, justify="right", no_wrap=True)
+    for key in keys[:limit]:
+        manifest = read_manifest(bronze, key)
+        grid.add_row(
+            manifest.table_name,
+            manifest.snapshot_id,
+            manifest.mode,
+            f"{manifest.row_count:,}",
+            decimal(manifest.byte_count),
+            str(len(manifest.parts)),
+        )
+    out.print(grid)
+
+
+@app.command("bronze-tables")
+def bronze_tables(table: TableNames = None, tables_file: TablesFile = DEFAULT_FILE) -> None:
+    """Make Trino's tables over bronze; repeat it whenever columns change."""
+    tables = load_tables(tables_file)
+    for ensured in ensure_tables(get_settings(), tables, tables.select(table or [])):
+        out.print(f"{ensured.table}: {ensured.action}")
+
+
+@app.command()
+def reconcile(
+    table: TableNames = None,
+    limit: Annotated[int, typer.Option(min=1, help="Differences to show.")] = 10,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")] = False,
+    tables_file: TablesFile = DEFAULT_FILE,
+) -> None:
+    """Prove that silver plus rejected equals the source; exit 1 if not."""
+    tables = load_tables(tables_file)
+    selected = tables.select(table or [])
+    if not table:  # of all tables, those that can be
+        selected = tuple(t for t in selected if t.reconcile) or selected
+    settings = get_settings()
+    results = [reconcile_table(settings, one, limit) for one in selected]
+    if as_json:
+        out.print_json(json.dumps([{"equal": r.equal, **asdict(r)} for r in results]))
+    else:
+        for result in results:
+            _print_result(result)
+    if not all(result.equal for result in results):
+        raise typer.Exit(1)
+
+
+def _print_result(result: Result) -> None:
+    grid = RichTable("column", "source", "silver", "", title=f"{result.table}: checksums")
+    grid.add_row(
+        "(rows)",
+        f"{result.source_rows:,}",
+        f"{result.silver_rows:,}",
+        _mark(result.source_rows == result.silver_rows),
+    )
+    for column in result.columns:
+        grid.add_row(column.column, f"{column.source:x}", f"{column.silver:x}", _mark(column.equal))
+    out.print(grid)
+    if result.differences:
+        found = RichTable("key", "column", "source", "silver", "", title="First differences")
+        for d in result.differences:
+            shown = (d.key, d.column, _value(d.source, d.column), _value(d.silver, d.column))
+            found.add_row(*map(escape, shown), d.problem)
+        out.print(found)
+    if result.in_both:
+        out.print(f"both in silver and rejected: {escape('; '.join(result.in_both))}")
+    verdict = "equal" if result.equal else "NOT equal"
+    out.print(f"{result.table}: source and silver are {verdict}")
+
+
+def _mark(equal: bool) -> str:
+    return "[green]equal" if equal else "[red]differs"
+
+
+def _value(text: str | None, column: str) -> str:
+    if not column:
+        return ""
+    return "NULL" if text is None else text
+
+
+def main() -> None:
+    """Run the command line; an expected failure is one line and an exit code."""
+    try:
+        app()
+    except IngestionError as error:
+        err.print(f"[bold red]error:[/] {escape(error.message)}", soft_wrap=True)
+        if error.hint:
+            err.print(f"[bold]next:[/] {escape(error.hint)}", soft_wrap=True)
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        err.print("stopped; nothing half done is visible")
+        sys.exit(130)

@@ -1,0 +1,47 @@
+"""The failures that a user can do something about.
+
+Each has an exit code that scripts can trust; a traceback is left for bugs.
+"""
+
+from typing import ClassVar
+
+
+class IngestionError(Exception):
+    """An expected failure: one line that says what happened, one what to do next."""
+
+    exit_code: ClassVar[int] = 3
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+
+class SettingsError(IngestionError):
+    """A setting, an option or the tables file is wrong."""
+
+    exit_code = 2
+
+
+class DataError(IngestionError):
+    """The data itself cannot be loaded or landed."""
+
+    exit_code = 3
+
+
+class ServiceError(IngestionError):
+    """A service cannot be reached, refuses the login, or broke off."""
+
+    exit_code = 4
+
+
+class LockedError(IngestionError):
+    """Someone else holds what this command needs; trying again later is right."""
+
+    exit_code = 5
+
+
+class MissingError(IngestionError):
+    """A table or column that the command needs does not exist."""
+
+    exit_code = 6

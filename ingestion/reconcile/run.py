@@ -1,0 +1,121 @@
+"""Reconciles one table: reads what the columns are, compares, and says so."""
+
+# Identifiers are quoted or come from the checked tables file.
+# ruff: noqa: S608
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ingestion.catalog import read_columns
+from ingestion.column_types import Column
+from ingestion.errors import MissingError, SettingsError
+from ingestion.postgres import connect_reader, plain_errors, quote_identifier
+from ingestion.reconcile.canonical import ColumnPair, pair
+from ingestion.reconcile.compare import (
+    ColumnResult,
+    Difference,
+    compare_columns,
+    find_differences,
+)
+from ingestion.reconcile.engines import PostgresSide, TrinoSide
+from ingestion.settings import Settings
+from ingestion.tables import Reconcile, Table
+from ingestion.trino_client import Trino
+
+
+@dataclass(frozen=True)
+class Result:
+    """What the comparison of one table found.
+
+    ``in_both`` are the keys that are both in silver and among the rejected.
+    """
+
+    table: str
+    source_rows: int
+    silver_rows: int
+    columns: list[ColumnResult]
+    differences: list[Difference]
+    in_both: list[str]
+
+    @property
+    def equal(self) -> bool:
+        """Whether source and silver hold the same, each key in one place."""
+        return (
+            self.source_rows == self.silver_rows
+            and all(column.equal for column in self.columns)
+            and not self.in_both
+        )
+
+
+def reconcile_table(settings: Settings, table: Table, limit: int = 10) -> Result:
+    """Compare the source with silver plus rejected; report ``limit`` differences.
+
+    What was written to the source after the snapshot that silver is made of is a
+    difference too: reconcile after the pipeline, while the source is quiet.
+
+    Raises:
+        SettingsError: the tables file says nothing of the table's silver.
+        MissingError: a table or column is not there.
+        IncomparableError: a column's type in Trino does not fit the source's.
+        ServiceError: a service cannot be reached.
+    """
+    if table.reconcile is None:
+        raise SettingsError(
+            f"{table.name} has no `reconcile` in the tables file",
+            "add the names of its silver (and rejected) tables",
+        )
+    trino = Trino(settings)
+    connection = connect_reader(settings, "ingestion reconcile")
+    connection.set_session(isolation_level="REPEATABLE READ", readonly=True)
+    try:
+        with plain_errors("reading the catalog"), connection.cursor() as cursor:
+            columns = read_columns(cursor, table)
+        pairs = _pairs(trino, table.reconcile, columns)
+        keys = [column for column in pairs if column.name in table.key]
+        quoted = [quote_identifier(column.name) for column in columns]
+        source = PostgresSide(connection, table.source, keys, pairs)
+        silver = TrinoSide(trino, _tables(table.reconcile), keys, pairs, quoted)
+        names = [column.name for column in columns]
+        source_rows, silver_rows, sums = compare_columns(names, source, silver)
+        differ = source_rows != silver_rows or not all(column.equal for column in sums)
+        found = find_differences(names, source, silver, limit) if differ else []
+        in_both = _in_both(trino, table.reconcile, table.key, limit)
+        return Result(table.name, source_rows, silver_rows, sums, found, in_both)
+    finally:
+        connection.close()
+
+
+def _pairs(trino: Trino, tables: Reconcile, columns: Sequence[Column]) -> list[ColumnPair]:
+    types = _silver_types(trino, tables)
+    if lacking := [column.name for column in columns if column.name.lower() not in types]:
+        raise MissingError(
+            f"{tables.silver} lacks the source's column {lacking[0]!r}",
+            "add it to the dbt model",
+        )
+    return [pair(column, types[column.name.lower()]) for column in columns]
+
+
+def _tables(reconcile: Reconcile) -> list[str]:
+    return [t for t in (reconcile.silver, reconcile.rejected) if t is not None]
+
+
+def _silver_types(trino: Trino, reconcile: Reconcile) -> dict[str, str]:
+    """The columns that all of the tables have, with silver's types."""
+    types: dict[str, str] | None = None
+    for name in _tables(reconcile):
+        found = trino.columns(name)
+        if not found:
+            raise MissingError(f"table {name} does not exist in Trino", "run dbt first")
+        types = found if types is None else {n: t for n, t in types.items() if n in found}
+    return types or {}
+
+
+def _in_both(trino: Trino, tables: Reconcile, keys: Sequence[str], limit: int) -> list[str]:
+    if tables.rejected is None:
+        return []
+    key = ", ".join(quote_identifier(name) for name in keys)
+    rows = trino.query(
+        f"SELECT {key} FROM {tables.silver} INTERSECT"
+        f" SELECT {key} FROM {tables.rejected} ORDER BY {key} LIMIT {limit}"
+    )
+    return [", ".join(str(value) for value in row) for row in rows]

@@ -1,0 +1,186 @@
+"""A corner of the lake for each test: its own source schema, tables file and tables."""
+
+import os
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import boto3
+import psycopg2
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import yaml
+from dotenv import dotenv_values
+
+from ingestion.batch.manifest import Manifest, manifest_keys, read_manifest
+from ingestion.batch.run import run_batch
+from ingestion.bronze_tables import Ensured, ensure_tables
+from ingestion.postgres import connect_owner
+from ingestion.settings import REPOSITORY, Settings, env_file, get_settings
+from ingestion.storage import Bronze
+from ingestion.tables import Tables, load_tables
+from ingestion.trino_client import Trino
+
+
+@dataclass
+class Corner:
+    """A place of its own in the source, in bronze and in Trino.
+
+    ``schema`` names the source's schema and bronze's in Trino; a table ``x`` of the source
+    is ``<schema>_x`` in bronze.
+    """
+
+    schema: str
+    settings: Settings
+    folder: Path
+    entries: list[dict[str, Any]]
+
+    @property
+    def tables_file(self) -> Path:
+        return self.folder / "tables.yml"
+
+    @property
+    def bronze(self) -> Bronze:
+        return Bronze(self.settings)
+
+    @property
+    def trino(self) -> Trino:
+        return Trino(self.settings)
+
+    @property
+    def tables(self) -> Tables:
+        return load_tables(self.tables_file)
+
+    @property
+    def silver(self) -> str:
+        """A schema for Iceberg tables, which a test makes if it wants it."""
+        return f"iceberg.{self.schema}_silver"
+
+    def sql(self, *statements: str, parameters: Any = None) -> list[tuple[Any, ...]]:
+        """Run the statements as the owner; the rows of the last."""
+        connection = self.connect()
+        try:
+            with connection, connection.cursor() as cursor:
+                for statement in statements:
+                    cursor.execute(statement, parameters)
+                return cursor.fetchall() if cursor.description else []
+        finally:
+            connection.close()
+
+    def connect(self) -> Any:
+        connection = connect_owner(self.settings, "test")
+        with connection, connection.cursor() as cursor:
+            cursor.execute(f"SET search_path TO {self.schema}")
+        return connection
+
+    def configure(self, name: str, key: str = "id", **entry: Any) -> str:
+        """Add a table to the tables file; its name in bronze."""
+        bronze_name = f"{self.schema}_{name.lower()}"
+        source = entry.pop("source", f"{self.schema}.{name}")
+        self.entries.append({"name": bronze_name, "source": source, "key": [key], **entry})
+        content = {
+            "bronze_schema": f"hive.{self.schema}",
+            "first_day": "2026-01-01",
+            "tables": self.entries,
+        }
+        self.tables_file.write_text(yaml.safe_dump(content))
+        return bronze_name
+
+    def land(self, mode: str = "full", workers: int = 2, names: Any = ()) -> list[Manifest]:
+        tables = self.tables
+        selected = tables.select(list(names))
+        return list(run_batch(self.settings, tables, selected, mode, workers))
+
+    def ensure_tables(self) -> list[Ensured]:
+        return ensure_tables(self.settings, self.tables, self.tables.tables)
+
+    def manifests(self, table: str) -> list[Manifest]:
+        bronze = self.bronze
+        found = [read_manifest(bronze, key) for key in manifest_keys(bronze, table)]
+        return sorted(found, key=lambda manifest: manifest.order)
+
+    def landed(self, manifest: Manifest) -> pa.Table:
+        """A snapshot's rows, read from its objects, without Trino."""
+        bronze = self.bronze
+        keys = [part.object.removeprefix(bronze.uri("")) for part in manifest.parts]
+        return pa.concat_tables(pq.read_table(pa.BufferReader(bronze.get(key))) for key in keys)
+
+    def visible(self, table: str, columns: str = "*") -> list[tuple[Any, ...]]:
+        """What Trino shows of the snapshots that have a manifest."""
+        bronze = f"hive.{self.schema}"
+        return self.trino.query(
+            f"SELECT {columns} FROM {bronze}.{table} WHERE dt >= current_date - interval '1' day"
+            f" AND _snapshot_id IN (SELECT snapshot_id FROM {bronze}.batch_snapshots"
+            f" WHERE dt >= current_date - interval '1' day AND table_name = '{table}')"
+        )
+
+    def environment(self) -> dict[str, str]:
+        """The environment in which a child process meets this corner."""
+        return {**os.environ, "PYTHONPATH": str(REPOSITORY), "NO_COLOR": "1"}
+
+
+@pytest.fixture
+def corner(tmp_path: Path) -> Iterator[Corner]:
+    schema = f"test_{uuid.uuid4().hex[:10]}"
+    settings = get_settings()
+    made = Corner(schema, settings, tmp_path, [])
+    reader = settings.source_reader_user
+    connection = connect_owner(settings, "test")
+    with connection, connection.cursor() as cursor:
+        cursor.execute(
+            f"CREATE SCHEMA {schema}; GRANT USAGE ON SCHEMA {schema} TO {reader};"
+            f"ALTER DEFAULT PRIVILEGES IN SCHEMA {schema} GRANT SELECT ON TABLES TO {reader}"
+        )
+    connection.close()
+    made.trino.query(f"CREATE SCHEMA hive.{schema} WITH (location = 's3://bronze/')")
+    yield made
+    _clean_up(made)
+
+
+def _clean_up(corner: Corner) -> None:
+    corner.sql(f"DROP SCHEMA {corner.schema} CASCADE")
+    for schema in (f"hive.{corner.schema}", corner.silver):
+        name = schema.split(".")[1]
+        # One metastore: each catalog lists the other's schemas too.
+        if (name,) in corner.trino.query("SHOW SCHEMAS FROM hive"):
+            for (table,) in corner.trino.query(f"SHOW TABLES FROM {schema}"):
+                corner.trino.query(f"DROP TABLE {schema}.{table}")
+            corner.trino.query(f"DROP SCHEMA {schema}")
+    administrator = _administrator(corner.settings)
+    # Ingestion may not delete; neither would an operator let it.
+    names = [entry["name"] for entry in corner.entries]
+    for key in list(corner.bronze.keys("")):
+        if any(f"/{name}/" in key or f"/{name}+" in key for name in names):
+            administrator.delete_object(Bucket=corner.bronze.bucket, Key=key)
+    for name in names:
+        administrator.delete_object(Bucket=corner.bronze.bucket, Key=f"batch/{name}/")
+
+
+def _administrator(settings: Settings) -> Any:
+    env = {**dotenv_values(env_file()), **os.environ}
+    return boto3.client(
+        "s3",
+        endpoint_url=settings.s3_endpoint,
+        region_name=settings.s3_region,
+        aws_access_key_id=env["MINIO_ROOT_USER"],
+        aws_secret_access_key=env["MINIO_ROOT_PASSWORD"],
+    )
+
+
+@pytest.fixture
+def administrator(corner: Corner) -> Iterator[Any]:
+    """PostgreSQL's administrator, for what no ordinary user may do."""
+    env = {**dotenv_values(env_file()), **os.environ}
+    connection = psycopg2.connect(
+        host=corner.settings.postgres_host,
+        port=corner.settings.postgres_port,
+        dbname=corner.settings.source_db,
+        user=env["POSTGRES_ADMIN_USER"],
+        password=env["POSTGRES_ADMIN_PASSWORD"],
+    )
+    connection.autocommit = True
+    yield connection
+    connection.close()

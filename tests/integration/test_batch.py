@@ -1,0 +1,388 @@
+"""The batch loader on the real stack: what lands is what a snapshot saw, or nothing."""
+
+import random
+import signal
+import subprocess
+import sys
+import threading
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from limits import make_limits
+
+from ingestion.batch import run as batch_run
+from ingestion.batch.plan import SLICE_BLOCKS
+from ingestion.batch.snapshot import open_snapshot
+from ingestion.batch.write import PartWriter
+from ingestion.errors import DataError, LockedError, MissingError, ServiceError, SettingsError
+
+
+def test_all_types_come_through_trino_at_their_limits(corner: Any) -> None:
+    expected = make_limits(corner)
+    table = corner.configure("limits")
+    corner.land()
+    corner.ensure_tables()
+    shown = sorted(corner.visible(table))
+    for row, wanted in zip(shown, expected, strict=True):
+        without_lake_columns = list(row[:-2])
+        for floating in (12, 13):  # NaN is not equal to itself
+            if without_lake_columns[floating] is not None:
+                without_lake_columns[floating] = str(without_lake_columns[floating])
+        assert without_lake_columns == list(wanted)
+
+
+@pytest.mark.parametrize(
+    ("kind", "value", "complaint"),
+    [
+        ("numeric(12,2)", "NaN", r"column 'bad' holds NaN where id = 7"),
+        ("date", "infinity", r"column 'bad' holds infinity .* where id = 7"),
+        ("date", "-infinity", r"column 'bad' holds infinity .* where id = 7"),
+        ("timestamp", "infinity", r"column 'bad' holds infinity .* where id = 7"),
+        ("timestamptz", "-infinity", r"column 'bad' holds infinity .* where id = 7"),
+        ("timestamptz", "294276-12-31 23:59:59+00", r"column 'bad' holds infinity .* id = 7"),
+    ],
+)
+def test_a_value_that_cannot_land_is_named_and_nothing_lands(
+    corner: Any, kind: str, value: str, complaint: str
+) -> None:
+    corner.sql(
+        f"CREATE TABLE {corner.schema}.t (id integer PRIMARY KEY, bad {kind})",
+        f"INSERT INTO {corner.schema}.t VALUES (1, NULL), (7, '{value}'), (8, NULL)",
+    )
+    table = corner.configure("t")
+    with pytest.raises(DataError, match=complaint):
+        corner.land()
+    assert corner.manifests(table) == []
+
+
+def test_an_empty_table_lands_as_a_manifest_without_parts(corner: Any) -> None:
+    corner.sql(f"CREATE TABLE {corner.schema}.t (id integer PRIMARY KEY, x text)")
+    table = corner.configure("t")
+    (manifest,) = corner.land()
+    corner.ensure_tables()
+    assert (manifest.row_count, manifest.parts) == (0, ())
+    assert corner.visible(table) == []
+    assert corner.manifests(table) == [manifest]
+
+
+def test_partitions_and_children_are_each_read_once(corner: Any) -> None:
+    s = corner.schema
+    corner.sql(
+        f"CREATE TABLE {s}.p (id integer, x text) PARTITION BY RANGE (id)",
+        f"CREATE TABLE {s}.p1 PARTITION OF {s}.p FOR VALUES FROM (0) TO (50)",
+        f"CREATE TABLE {s}.p2 PARTITION OF {s}.p FOR VALUES FROM (50) TO (90)"
+        " PARTITION BY LIST (x)",
+        f"CREATE TABLE {s}.p2x PARTITION OF {s}.p2 DEFAULT",
+        f"CREATE TABLE {s}.p3 PARTITION OF {s}.p DEFAULT",
+        f"INSERT INTO {s}.p SELECT i, 'x' FROM generate_series(0, 99) AS i",
+        f"CREATE TABLE {s}.parent (id integer, x text)",
+        f"CREATE TABLE {s}.child () INHERITS ({s}.parent)",
+        f"INSERT INTO {s}.parent VALUES (0, 'x')",
+        f"INSERT INTO {s}.child SELECT i, 'x' FROM generate_series(1, 9) AS i",
+    )
+    corner.configure("p")
+    corner.configure("parent")
+    partitioned, inherited = corner.land()
+    assert sorted(corner.landed(partitioned)["id"].to_pylist()) == list(range(100))
+    assert sorted(corner.landed(inherited)["id"].to_pylist()) == list(range(10))
+    assert partitioned.snapshot_id == inherited.snapshot_id
+
+
+def test_parts_roll_over_and_hold_each_row_once(
+    corner: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    corner.sql(
+        f"CREATE TABLE {corner.schema}.t (id integer PRIMARY KEY, x text)",
+        f"INSERT INTO {corner.schema}.t SELECT i, repeat('x', 500)"
+        " FROM generate_series(1, 200000) AS i",
+    )
+    corner.configure("t")
+    assert corner.sql("SELECT pg_relation_size(%s) / 8192", parameters=(f"{corner.schema}.t",)) > [
+        (2 * SLICE_BLOCKS,)
+    ]
+    monkeypatch.setitem(PartWriter.__init__.__kwdefaults__, "part_rows", 30_000)
+    (manifest,) = corner.land()
+    assert len(manifest.parts) > 3
+    rows = corner.landed(manifest)
+    assert sorted(rows["id"].to_pylist()) == list(range(1, 200_001))
+    assert manifest.row_count == 200_000
+    assert rows["_snapshot_id"].unique().to_pylist() == [manifest.snapshot_id]
+    assert len({part.object for part in manifest.parts}) == len(manifest.parts)
+
+
+def test_what_is_not_a_table_is_refused(corner: Any) -> None:
+    corner.sql(f"CREATE VIEW {corner.schema}.v AS SELECT 1 AS id")
+    corner.configure("v")
+    with pytest.raises(SettingsError, match="is not a table"):
+        corner.land()
+
+
+def test_a_missing_table_or_key_is_said(corner: Any) -> None:
+    corner.configure("nothing")
+    with pytest.raises(MissingError, match="does not exist in the source"):
+        corner.land()
+    corner.sql(f"CREATE TABLE {corner.schema}.nothing (x integer)")
+    with pytest.raises(MissingError, match="has no column 'id'"):
+        corner.land()
+
+
+def test_a_second_loader_of_a_table_is_refused(corner: Any) -> None:
+    corner.sql(f"CREATE TABLE {corner.schema}.a (id integer PRIMARY KEY)")
+    corner.sql(f"CREATE TABLE {corner.schema}.b (id integer PRIMARY KEY)")
+    a, b = corner.configure("a"), corner.configure("b")
+    with open_snapshot(corner.settings, corner.tables.select([a])):
+        with pytest.raises(LockedError, match=f"another loader is landing {a}: .* session [0-9]+"):
+            corner.land()
+        assert corner.manifests(b) == []
+        corner.land(names=[b])
+    corner.land(names=[a])
+
+
+def test_truncate_waits_for_the_snapshot(corner: Any) -> None:
+    """An older snapshot sees a truncated table as empty: it would land as no rows."""
+    corner.sql(
+        f"CREATE TABLE {corner.schema}.t (id integer PRIMARY KEY)",
+        f"INSERT INTO {corner.schema}.t VALUES (1)",
+    )
+    corner.configure("t")
+    with open_snapshot(corner.settings, corner.tables.tables) as held:
+        with pytest.raises(Exception, match="lock timeout"):
+            corner.sql("SET lock_timeout = '200ms'", f"TRUNCATE {corner.schema}.t")
+        with held.cursor() as cursor:
+            cursor.execute(f"SELECT count(*) FROM {corner.schema}.t")
+            assert cursor.fetchone() == (1,)
+
+
+def test_losing_the_snapshot_lands_nothing(
+    corner: Any, administrator: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    corner.sql(
+        f"CREATE TABLE {corner.schema}.t (id integer PRIMARY KEY)",
+        f"INSERT INTO {corner.schema}.t SELECT generate_series(1, 100)",
+    )
+    table = corner.configure("t")
+    land_parts = batch_run._land_parts
+
+    def land_and_lose(*arguments: Any) -> Any:
+        parts = land_parts(*arguments)
+        administrator.cursor().execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory'"
+            " AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
+        )
+        time.sleep(0.2)
+        return parts
+
+    monkeypatch.setattr(batch_run, "_land_parts", land_and_lose)
+    with pytest.raises(ServiceError, match="snapshot's transaction ended"):
+        corner.land()
+    assert corner.manifests(table) == []
+    monkeypatch.undo()
+    assert corner.land()[0].row_count == 100
+
+
+def test_a_snapshot_is_consistent_while_writers_run(corner: Any) -> None:
+    """Money moves between accounts of two tables; every snapshot holds the same sum."""
+    s = corner.schema
+    corner.sql(
+        *(
+            statement
+            for name in ("a", "b")
+            for statement in (
+                f"CREATE TABLE {s}.{name} (id integer PRIMARY KEY, balance bigint, pad text)",
+                f"INSERT INTO {s}.{name} SELECT i, 100, repeat('p', 200)"
+                " FROM generate_series(1, 40000) AS i",
+            )
+        )
+    )
+    corner.configure("a")
+    corner.configure("b")
+    stop = threading.Event()
+    moved = [0]
+
+    def write(seed: int) -> None:
+        chance = random.Random(seed)  # noqa: S311
+        connection = corner.connect()
+        while not stop.is_set():
+            with connection, connection.cursor() as cursor:
+                for name, amount in (("a", -5), ("b", 5)):
+                    cursor.execute(
+                        f"UPDATE {name} SET balance = balance + %s WHERE id = %s",
+                        (amount, chance.randint(1, 40000)),
+                    )
+                    cursor.execute(f"DELETE FROM {name} WHERE balance = 0 AND id < 0")
+            moved[0] += 1
+        connection.close()
+
+    writers = [threading.Thread(target=write, args=(seed,)) for seed in range(3)]
+    for writer in writers:
+        writer.start()
+    try:
+        before = moved[0]
+        for _ in range(5):
+            a, b = corner.land()
+            total = sum(sum(corner.landed(manifest)["balance"].to_pylist()) for manifest in (a, b))
+            assert total == 2 * 40_000 * 100
+            assert a.row_count == b.row_count == 40_000
+        assert moved[0] > before, "nothing was written meanwhile: the test shows nothing"
+    finally:
+        stop.set()
+        for writer in writers:
+            writer.join()
+
+
+LOADER = """
+import sys
+from pathlib import Path
+from ingestion.batch.run import run_batch
+from ingestion.batch.write import PartWriter
+from ingestion.settings import get_settings
+from ingestion.tables import load_tables
+PartWriter.__init__.__kwdefaults__["part_rows"] = 5_000
+tables = load_tables(Path(sys.argv[1]))
+settings = get_settings()
+print("ready", flush=True)
+for manifest in run_batch(settings, tables, tables.tables, "full", 2):
+    print(manifest.snapshot_id, flush=True)
+"""
+
+
+def start_loader(corner: Any) -> subprocess.Popen[str]:
+    loader = subprocess.Popen(
+        [sys.executable, "-c", LOADER, str(corner.tables_file)],
+        env=corner.environment(),
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert loader.stdout is not None
+    assert loader.stdout.readline() == "ready\n"
+    return loader
+
+
+def test_killed_at_any_moment_it_leaves_no_half_snapshot(corner: Any) -> None:
+    rows = 60_000
+    corner.sql(
+        f"CREATE TABLE {corner.schema}.t (id integer PRIMARY KEY, x text)",
+        f"INSERT INTO {corner.schema}.t SELECT i, repeat('x', 900)"
+        f" FROM generate_series(1, {rows}) AS i",
+    )
+    table = corner.configure("t")
+    loader = start_loader(corner)
+    began = time.monotonic()
+    assert loader.wait(60) == 0
+    whole_run = time.monotonic() - began
+    chance = random.Random(1)  # noqa: S311
+    killed = 0
+    for _ in range(20):
+        loader = start_loader(corner)
+        time.sleep(chance.uniform(0, whole_run))
+        loader.send_signal(signal.SIGKILL)
+        killed += loader.wait() == -signal.SIGKILL
+        for manifest in corner.manifests(table):
+            assert manifest.row_count == rows
+            assert sum(part.row_count for part in manifest.parts) == rows
+    assert killed >= 10, "the loader was too fast to be killed"
+    orphans = set(corner.bronze.keys(f"batch/{table}/")) - {
+        part.object.removeprefix(corner.bronze.uri(""))
+        for manifest in corner.manifests(table)
+        for part in manifest.parts
+    }
+    assert orphans, "no run was killed while it landed parts"
+    (again,) = land_when_free(corner)
+    assert sorted(corner.landed(again)["id"].to_pylist()) == list(range(1, rows + 1))
+    corner.ensure_tables()
+    snapshots = len(corner.manifests(table))
+    assert corner.visible(table, "count(*), count(DISTINCT id)") == [(snapshots * rows, rows)]
+
+
+def land_when_free(corner: Any) -> Any:
+    """Land as soon as PostgreSQL has noticed the death of the last loader."""
+    for _ in range(50):
+        try:
+            return corner.land()
+        except LockedError:
+            time.sleep(0.1)
+    return corner.land()
+
+
+def make_changing(corner: Any, **cursor: Any) -> str:
+    corner.sql(
+        f"CREATE TABLE {corner.schema}.t (id integer PRIMARY KEY, x text, at timestamptz)",
+        f"CREATE INDEX ON {corner.schema}.t (at)",
+        f"INSERT INTO {corner.schema}.t SELECT i, 'old', '2026-01-01'::timestamptz"
+        " + i * interval '1 minute' FROM generate_series(1, 100) AS i",
+    )
+    return corner.configure("t", cursor={"column": "at", "overlap": "10 minutes", **cursor})
+
+
+def test_incremental_lands_what_changed_and_the_overlap(corner: Any) -> None:
+    make_changing(corner)
+    (full,) = corner.land("incremental")
+    assert (full.mode, full.row_count, full.cursor_from) == ("full", 100, None)
+    assert full.cursor_to == "2026-01-01 01:40:00+00"
+    corner.sql(f"UPDATE {corner.schema}.t SET x = 'new', at = '2026-02-01Z' WHERE id = 5")
+    (changed,) = corner.land("incremental")
+    assert changed.mode == "incremental"
+    assert changed.cursor_from == "2026-01-01 01:30:00+00"
+    assert changed.cursor_to == "2026-02-01 00:00:00+00"
+    assert sorted(corner.landed(changed)["id"].to_pylist()) == [5, *range(90, 101)]
+    assert changed.order > full.order
+
+
+def test_a_date_in_the_future_does_not_hide_later_changes(corner: Any) -> None:
+    make_changing(corner)
+    corner.sql(f"INSERT INTO {corner.schema}.t VALUES (1000, 'typo', '2099-01-01Z')")
+    (full,) = corner.land()
+    assert full.cursor_to is not None
+    assert datetime.fromisoformat(full.cursor_to) == datetime.fromisoformat(full.taken_at)
+    corner.sql(f"UPDATE {corner.schema}.t SET x = 'new', at = now() WHERE id = 5")
+    (changed,) = corner.land("incremental")
+    assert sorted(corner.landed(changed)["id"].to_pylist()) == [5, 1000]
+
+
+def test_nothing_changed_keeps_the_cursor(corner: Any) -> None:
+    make_changing(corner)
+    (full,) = corner.land()
+    corner.sql(f"DELETE FROM {corner.schema}.t")
+    (nothing,) = corner.land("incremental")
+    assert (nothing.row_count, nothing.parts) == (0, ())
+    assert nothing.cursor_to == full.cursor_to
+
+
+def test_a_number_can_be_the_cursor(corner: Any) -> None:
+    corner.sql(
+        f"CREATE TABLE {corner.schema}.t (id bigint PRIMARY KEY)",
+        f"INSERT INTO {corner.schema}.t SELECT generate_series(1, 50)",
+    )
+    corner.configure("t", cursor={"column": "id", "overlap": 2})
+    corner.land()
+    corner.sql(f"INSERT INTO {corner.schema}.t VALUES (60)")
+    (changed,) = corner.land("incremental")
+    assert sorted(corner.landed(changed)["id"].to_pylist()) == [48, 49, 50, 60]
+
+
+@pytest.mark.parametrize(
+    ("cursor", "complaint"),
+    [
+        ({"column": "x"}, "a cursor of type text cannot be followed"),
+        ({"overlap": "soon"}, "overlap 'soon' cannot be taken"),
+    ],
+)
+def test_a_cursor_that_cannot_work_is_refused(corner: Any, cursor: Any, complaint: str) -> None:
+    make_changing(corner, **cursor)
+    with pytest.raises(SettingsError, match=complaint):
+        corner.land()
+
+
+def test_a_clock_before_the_first_day_is_refused(corner: Any) -> None:
+    """What lands on a day that Trino does not look at would never be seen."""
+    corner.sql(f"CREATE TABLE {corner.schema}.t (id integer PRIMARY KEY)")
+    table = corner.configure("t")
+    file: Path = corner.tables_file
+    tomorrow = str(datetime.now(UTC).date().replace(year=2999))
+    file.write_text(file.read_text().replace("2026-01-01", tomorrow))
+    with pytest.raises(SettingsError, match="before the first day"):
+        corner.land()
+    assert corner.manifests(table) == []
