@@ -1,0 +1,43 @@
+{#
+    An array of the names of those rules of one severity that a row breaks;
+    empty for a good row. The rules are the list `loan_application_rules` in
+    dbt_project.yml.
+#}
+{% macro broken_rules(rules, severity) -%}
+    {%- do check_rules(rules) -%}
+    filter(
+        cast(array[
+            {%- for rule in rules if rule.severity == severity %}
+            if({{ rule.predicate }}, '{{ rule.name }}')
+            {{- ',' if not loop.last }}
+            {%- endfor %}
+        ] as array(varchar)),
+        rule -> rule is not null
+    )
+{%- endmacro %}
+
+{# A slip in the list stops dbt at parsing, not silently lets bad rows pass. #}
+{% macro check_rules(rules) -%}
+    {%- set names = [] -%}
+    {%- for rule in rules -%}
+        {%- for key in ['name', 'severity', 'predicate', 'reason'] -%}
+            {%- if not rule[key] -%}
+                {{ exceptions.raise_compiler_error(
+                    'Rule ' ~ loop.index ~ ' (' ~ rule ~ ') has no ' ~ key
+                ) }}
+            {%- endif -%}
+        {%- endfor -%}
+        {%- if rule.severity not in ['reject', 'warn'] -%}
+            {{ exceptions.raise_compiler_error(
+                'Rule ' ~ rule.name ~ ' has the severity "' ~ rule.severity
+                ~ '": it must be reject or warn'
+            ) }}
+        {%- endif -%}
+        {%- if rule.name in names -%}
+            {{ exceptions.raise_compiler_error(
+                'Two rules are named ' ~ rule.name
+            ) }}
+        {%- endif -%}
+        {%- do names.append(rule.name) -%}
+    {%- endfor -%}
+{%- endmacro %}

@@ -1,0 +1,24 @@
+{#
+    dbt-trino makes a table with a contract in two statements: replace it by an
+    empty one, then insert. A reader in between finds nothing, and a failing
+    insert leaves nothing. Here the contract is checked first (names and types,
+    without running the query) and then one statement swaps the whole table.
+    The price: no NOT NULL on the columns. The models' tests check that.
+
+    A temporary table replaces what an interrupted run left behind: a unit test's
+    otherwise fails for ever with "already exists".
+#}
+{% macro trino__create_table_as(temporary, relation, sql, on_exists=none) -%}
+    {%- if config.get('contract').enforced -%}
+        {{ get_assert_columns_equivalent(sql) }}
+        {%- set sql = get_select_subquery(sql) -%}
+    {%- endif -%}
+    create
+    {{- ' or replace' if temporary or on_exists == 'replace' }} table
+    {{- ' if not exists' if on_exists == 'skip' }} {{ relation }}
+    {{ comment(model.get('description')) }}
+    {{ properties(temporary) }}
+    as (
+        {{ sql }}
+    )
+{%- endmacro %}

@@ -1,0 +1,152 @@
+"""A lake of a few rows in schemas of its own, so that no test meets another's data.
+
+The stack's address is in the environment, where the fixture `stack` puts it.
+
+Its bronze is made through Trino and not by ingestion: these tests are about what
+happens to data after it has landed.
+"""
+
+import os
+import subprocess
+import sys
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import trino
+import yaml
+
+REPO = Path(__file__).resolve().parents[2]
+DBT_PROJECT = REPO / "dbt_project"
+
+MANIFESTS = """
+create table {bronze}.batch_snapshots as
+select
+    snapshot_id,
+    'loan_applications' as table_name,
+    mode,
+    lsn,
+    bigint '1' as xmin,
+    bigint '2' as xmax,
+    cast(array[] as array(bigint)) as xip,
+    taken_at,
+    taken_at as landed_at,
+    row_count,
+    bigint '1' as byte_count,
+    date(from_iso8601_timestamp(taken_at)) as dt
+from (
+    values
+    ('full-1', 'full', bigint '10', bigint '3', '2026-01-01T08:00:00Z'),
+    ('full-2', 'full', bigint '20', bigint '4', '2026-01-02T08:00:00.000001Z'),
+    ('incremental-3', 'incremental', bigint '30', bigint '2', '2026-01-02T20:00:00Z')
+) as manifest (snapshot_id, mode, lsn, row_count, taken_at)
+"""
+
+PARTS = """
+create table {bronze}.loan_applications as
+select
+    cast(application_id as bigint) as application_id,
+    person_age,
+    cast('female' as varchar) as person_gender,
+    cast('Master' as varchar) as person_education,
+    cast(71948 as decimal(12, 2)) as person_income,
+    5 as person_emp_exp,
+    cast('RENT' as varchar) as person_home_ownership,
+    cast(35000 as decimal(12, 2)) as loan_amnt,
+    cast('PERSONAL' as varchar) as loan_intent,
+    cast(16.02 as decimal(5, 2)) as loan_int_rate,
+    cast(0.49 as decimal(5, 2)) as loan_percent_income,
+    3 as cb_person_cred_hist_length,
+    credit_score,
+    cast(if(application_id = 1, 'Yes', 'No') as varchar) as previous_loan_defaults_on_file,
+    cast(if(application_id = 1, 0, 1) as smallint) as loan_status,
+    timestamp '2024-01-01 00:00:00.000000' as created_at,
+    updated_at,
+    cast(snapshot_id as varchar) as _snapshot_id,
+    dt
+from (
+    values
+    -- superseded; 4 is deleted since
+    (1, 30, 501, timestamp '2024-01-01 00:00:00.000000', 'full-1', date '2026-01-01'),
+    (2, 30, 502, timestamp '2024-01-01 00:11:40.000000', 'full-1', date '2026-01-01'),
+    (4, 30, 504, timestamp '2024-01-01 00:23:20.000000', 'full-1', date '2026-01-01'),
+    -- the current state; 6 is over 100 years old
+    (1, 30, 601, timestamp '2024-01-01 00:00:00.000000', 'full-2', date '2026-01-02'),
+    (2, 30, 602, timestamp '2024-01-01 00:11:40.000000', 'full-2', date '2026-01-02'),
+    (3, 30, 603, timestamp '2024-06-01 00:00:00.000001', 'full-2', date '2026-01-02'),
+    (6, 144, 606, timestamp '2024-01-01 00:00:00.000000', 'full-2', date '2026-01-02'),
+    -- changed, and new, since
+    (2, 30, 702, timestamp '2024-02-01 00:00:00.000000', 'incremental-3', date '2026-01-02'),
+    (5, 30, 705, timestamp '2024-03-01 00:00:00.000000', 'incremental-3', date '2026-01-02'),
+    -- has landed, but was never committed
+    (3, 30, 303, timestamp '2024-07-01 00:00:00.000000', 'no-manifest', date '2026-01-02')
+) as part (application_id, person_age, credit_score, updated_at, snapshot_id, dt)
+"""
+
+
+@dataclass
+class SmallLake:
+    folder: Path  # for what dbt leaves behind
+    prefix: str = field(default_factory=lambda: f"test_{uuid.uuid4().hex[:8]}_")
+
+    @property
+    def bronze(self) -> str:
+        return f"iceberg.{self.prefix}bronze"
+
+    @property
+    def silver(self) -> str:
+        return f"iceberg.{self.prefix}silver"
+
+    @property
+    def gold(self) -> str:
+        return f"iceberg.{self.prefix}gold"
+
+    def query(self, sql: str) -> list[list[Any]]:
+        with trino.dbapi.connect(
+            host=os.environ["TRINO_HOST"], port=int(os.environ["TRINO_PORT"]), user="test"
+        ) as connection:
+            cursor = connection.cursor()
+            cursor.execute(sql)
+            return cursor.fetchall()
+
+    def dbt(self, *arguments: str, project: Path = DBT_PROJECT) -> subprocess.CompletedProcess[str]:
+        """Run dbt over this lake; `project` may be a changed copy of ours."""
+        variables = {
+            "bronze_catalog": "iceberg",
+            "bronze_schema": f"{self.prefix}bronze",
+            "schema_prefix": self.prefix,
+        }
+        return subprocess.run(
+            [
+                str(Path(sys.executable).with_name("dbt")),
+                "--no-use-colors",
+                *arguments,
+                *("--project-dir", str(project)),
+                *("--profiles-dir", str(project)),
+                *("--target-path", str(self.folder / "target")),
+                *("--log-path", str(self.folder / "logs")),
+                *("--vars", yaml.safe_dump(variables)),
+            ],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+
+@contextmanager
+def small_lake() -> Iterator[SmallLake]:
+    with TemporaryDirectory() as folder:
+        lake = SmallLake(Path(folder))
+        location = f"s3://{os.environ['SILVER_BUCKET']}/_{lake.prefix}bronze/"
+        lake.query(f"create schema {lake.bronze} with (location = '{location}')")
+        try:
+            lake.query(MANIFESTS.format(bronze=lake.bronze))
+            lake.query(PARTS.format(bronze=lake.bronze))
+            yield lake
+        finally:
+            for schema in (lake.bronze, lake.silver, lake.gold):
+                lake.query(f"drop schema if exists {schema} cascade")

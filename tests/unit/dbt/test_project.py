@@ -1,0 +1,75 @@
+"""The dbt project keeps its own rules. No lake is needed."""
+
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import pytest
+import yaml
+
+PROJECT = Path(__file__).resolve().parents[3] / "dbt_project"
+MODELS = sorted((PROJECT / "models").rglob("*.sql"))
+RULES = yaml.safe_load((PROJECT / "dbt_project.yml").read_text())["vars"]["loan_application_rules"]
+
+
+def unit_tests(model: str) -> dict[str, Any]:
+    (file,) = (PROJECT / "models").rglob(f"{model}.yml")
+    return {test["name"]: test for test in yaml.safe_load(file.read_text())["unit_tests"]}
+
+
+@pytest.mark.parametrize("sql", MODELS, ids=lambda path: path.stem)
+def test_every_model_and_column_is_described(sql: Path) -> None:
+    (model,) = yaml.safe_load(sql.with_suffix(".yml").read_text())["models"]
+    assert model["name"] == sql.stem
+    assert model["description"].startswith("One row per ")
+    assert model["columns"]
+    for column in model["columns"]:
+        assert column["description"].strip()
+        assert column["data_type"]
+
+
+@pytest.mark.parametrize("rule", [rule["name"] for rule in RULES])
+def test_every_rule_is_in_the_unit_test_of_rules(rule: str) -> None:
+    test = unit_tests("int_loan_applications__current")["every_rule_has_two_sides"]
+    assert [rule] in [row["broken_rules"] for row in test["expect"]["rows"]]
+
+
+class Exceptions:
+    """dbt's `exceptions`, as the macros see it."""
+
+    @staticmethod
+    def raise_compiler_error(message: str) -> None:
+        raise ValueError(message)
+
+
+def broken_rules(rules: list[dict[str, str]], severity: str) -> str:
+    # No autoescape: this is SQL, not HTML.
+    environment = jinja2.Environment(extensions=["jinja2.ext.do"])  # noqa: S701
+    macros = environment.from_string(
+        (PROJECT / "macros/broken_rules.sql").read_text(), globals={"exceptions": Exceptions}
+    )
+    render = vars(macros.module)["broken_rules"]
+    return " ".join(render(rules, severity).split())
+
+
+GOOD = {"name": "old", "severity": "reject", "predicate": "age > 100", "reason": "Too old."}
+
+
+def test_only_rules_of_the_severity_are_rendered() -> None:
+    rules = [GOOD, GOOD | {"name": "odd", "severity": "warn", "predicate": "age < 18"}]
+    rendered = "filter( cast(array[ if({}, '{}') ] as array(varchar)), rule -> rule is not null )"
+    assert broken_rules(rules, "reject") == rendered.format("age > 100", "old")
+    assert broken_rules(rules, "warn") == rendered.format("age < 18", "odd")
+
+
+@pytest.mark.parametrize(
+    ("rules", "complaint"),
+    [
+        ([GOOD | {"severity": "rejct"}], 'Rule old has the severity "rejct"'),
+        ([GOOD | {"reason": ""}], "has no reason"),
+        ([GOOD, GOOD], "Two rules are named old"),
+    ],
+)
+def test_a_slip_in_the_rules_stops_dbt(rules: list[dict[str, str]], complaint: str) -> None:
+    with pytest.raises(ValueError, match=complaint):
+        broken_rules(rules, "reject")
