@@ -1,0 +1,10 @@
+"""What features describe."""
+
+from feast import Entity, ValueType
+
+application = Entity(
+    name="application",
+    join_keys=["application_id"],
+    value_type=ValueType.INT64,
+    description="A loan application, by its key in the source system.",
+)
