@@ -107,7 +107,8 @@ def counts(env: dict[str, str]) -> Iterator[tuple[str, int]]:
     for layer, (engine, query) in COUNTS.items():
         cursor = (source if engine == "postgres" else lake).cursor()
         cursor.execute(query)
-        yield layer, cursor.fetchone()[0]
+        [[count]] = cursor.fetchall()
+        yield layer, count
 
 
 def summary(env: dict[str, str], seconds: dict[str, float]) -> None:

@@ -5,14 +5,17 @@ import hashlib
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
-from mypy_boto3_s3 import S3Client
 
 from ingestion.errors import IngestionError, MissingError, ServiceError
 from ingestion.settings import Settings
+
+if TYPE_CHECKING:  # the stubs are there for mypy only
+    from mypy_boto3_s3 import S3Client
 
 
 class AlreadyLandedError(IngestionError):
