@@ -42,7 +42,7 @@ def steps() -> list[Step]:
         Step("source", "fill the source system", f"python -m ingestion source {fill}"),
         Step("bronze", "land one consistent snapshot in MinIO", "python -m ingestion batch"),
         Step("bronze", "show what landed to Trino", "python -m ingestion bronze-tables"),
-        Step("silver, gold", "build and test the tables", "dbt build --quiet", "dbt_project"),
+        Step("silver, gold", "build and test the tables", "dbt build", "dbt_project"),
         Step("features", "register the features", "feast apply", "feast_repo"),
         Step(
             "features",
