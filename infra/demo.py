@@ -13,7 +13,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-import psycopg2
+import psycopg2.extensions
 import trino
 from rich.console import Console
 from rich.table import Table
@@ -74,11 +74,12 @@ def run(step: Step, number: int, total: int) -> float:
 
 
 COUNTS = {
-    "source": ("postgres", "select count(*) from loan_applications"),
+    "source": ("source", "select count(*) from loan_applications"),
     "bronze": ("trino", "select max_by(row_count, lsn) from hive.bronze.batch_snapshots"),
     "silver": ("trino", "select count(*) from iceberg.silver.loan_applications"),
     "rejected": ("trino", "select count(*) from iceberg.silver.rejected_loan_applications"),
     "gold": ("trino", "select count(*) from iceberg.gold.loan_features"),
+    "features": ("feast", "select count(distinct entity_key) from loan_approval_loan"),
 }
 
 
@@ -96,16 +97,22 @@ What to try next
 
 
 def counts(env: dict[str, str]) -> Iterator[tuple[str, int]]:
-    source = psycopg2.connect(
-        host=env["POSTGRES_HOST"],
-        port=env["POSTGRES_PORT"],
-        dbname=env["SOURCE_DB"],
-        user=env["SOURCE_READER_USER"],
-        password=env["SOURCE_READER_PASSWORD"],
-    )
-    lake = trino.dbapi.connect(env["TRINO_HOST"], int(env["TRINO_PORT"]), user="demo")
+    def postgres(database: str, user: str) -> psycopg2.extensions.connection:
+        return psycopg2.connect(
+            host=env["POSTGRES_HOST"],
+            port=env["POSTGRES_PORT"],
+            dbname=env[database],
+            user=env[f"{user}_USER"],
+            password=env[f"{user}_PASSWORD"],
+        )
+
+    engines = {
+        "source": postgres("SOURCE_DB", "SOURCE_READER"),
+        "trino": trino.dbapi.connect(env["TRINO_HOST"], int(env["TRINO_PORT"]), user="demo"),
+        "feast": postgres("FEAST_DB", "FEAST_DB"),
+    }
     for layer, (engine, query) in COUNTS.items():
-        cursor = (source if engine == "postgres" else lake).cursor()
+        cursor = engines[engine].cursor()
         cursor.execute(query)
         [[count]] = cursor.fetchall()
         yield layer, count
@@ -120,7 +127,7 @@ def summary(env: dict[str, str], seconds: dict[str, float]) -> None:
         ("silver", "silver, gold", "typed, current, every row tested"),
         ("rejected", "", "rows that break a rule, with its name"),
         ("gold", "", "feature tables and a mart"),
-        ("features", "features", "served online from PostgreSQL"),
+        ("features", "features", "applications served online from PostgreSQL"),
         ("reconcile", "reconcile", "[green]silver + rejected = source, column by column"),
     ]:
         count = f"{rows[layer]:,}" if layer in rows else ""

@@ -9,6 +9,7 @@ import os
 import platform
 import sys
 import time
+from datetime import datetime
 from pathlib import Path
 
 import trino
@@ -18,14 +19,18 @@ from rich.table import Table
 from infra.native import stack
 from infra.native.__main__ import environment
 from infra.native.paths import REPO
+from ingestion.batch.manifest import newest_manifest
+from ingestion.settings import get_settings
+from ingestion.storage import Bronze
 from tests.bench.measure import Measured, measure
 from tests.stack import native, own_stack
 
 SIZES = [int(rows) for rows in (os.environ.get("ROWS") or "45000 1000000 10000000").split()]
 BIN = Path(sys.executable).parent
+OF_WHICH = "  of which snapshot to manifest"
 REPEATS = 3  # the best of them counts: the machine's other work only ever adds
 
-console = Console(highlight=False)
+console = Console(highlight=False, width=100)
 
 
 def landing(rows: int) -> dict[str, Measured]:
@@ -53,15 +58,30 @@ def landing(rows: int) -> dict[str, Measured]:
                 PGPASSWORD=env["SOURCE_READER_PASSWORD"],
                 RUNTIME__DLTHUB_TELEMETRY="false",
             )
-            if name not in best or once.seconds < best[name].seconds:
-                best[name] = once
+            keep_best(best, name, once)
+            if name == "ingestion batch":
+                keep_best(best, OF_WHICH, Measured(snapshot_to_manifest(), once.peak_mb))
     return best
+
+
+def keep_best(best: dict[str, Measured], name: str, once: Measured) -> None:
+    if name not in best or once.seconds < best[name].seconds:
+        best[name] = once
+
+
+def snapshot_to_manifest() -> float:
+    """The seconds that the newest landing took, without Python's own start."""
+    manifest = newest_manifest(Bronze(get_settings()), "loan_applications")
+    assert manifest
+    times = (manifest.taken_at, manifest.landed_at)
+    taken, landed = (datetime.fromisoformat(str(time)) for time in times)
+    return (landed - taken).total_seconds()
 
 
 def landing_table(rows: int, best: dict[str, Measured]) -> list[dict[str, object]]:
     table = Table(title=f"Landing {rows:,} rows", title_justify="left")
-    for column in ("way", "seconds", "rows/s", "of bare COPY", "ours is faster", "peak MB"):
-        table.add_column(column, justify="left" if column == "way" else "right")
+    for column in ("", "seconds", "rows/s", "of COPY", "ours is faster", "peak MB"):
+        table.add_column(column, justify="right" if column else "left", no_wrap=True)
     copy, ours = best["bare COPY > /dev/null"], best["ingestion batch"]
     result: list[dict[str, object]] = []
     for name, way in best.items():
@@ -85,10 +105,11 @@ def dbt_build(env: dict[str, str]) -> dict[str, float]:
     measure([*ingestion, "batch"])
     measure([*ingestion, "bronze-tables"])
     build = [str(BIN / "dbt"), "build", "--quiet"]
-    measure(build, "dbt_project")  # the first run makes the tables and parses the project
+    # The first run parses the project and makes the tables.
+    measure(build, str(REPO / "dbt_project"))
     cursor = trino.dbapi.connect(env["TRINO_HOST"], int(env["TRINO_PORT"]), user="bench").cursor()
     [[began]] = cursor.execute("select current_timestamp").fetchall()
-    wall = measure(build, "dbt_project").seconds
+    wall = measure(build, str(REPO / "dbt_project")).seconds
     [[queries, seconds]] = cursor.execute(
         """
         select count(*), sum(date_diff('millisecond', created, "end")) / 1000.0

@@ -1,37 +1,44 @@
-"""Runs a command and takes its seconds and its peak memory."""
+"""Runs a command and takes its seconds and its peak memory.
 
+As a script it is the small process that starts the command: Linux counts into a
+process's peak what its parent held when it forked, so that parent must be small.
+"""
+
+import json
 import os
 import subprocess
-import tempfile
+import sys
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections import namedtuple
 
-from infra.native.paths import REPO
-
-
-@dataclass(frozen=True)
-class Measured:
-    """Wall seconds and peak resident MB of one process."""
-
-    seconds: float
-    peak_mb: float
+Measured = namedtuple("Measured", "seconds peak_mb")  # wall, resident
 
 
-def measure(command: Sequence[str], folder: str = ".", **env: str) -> Measured:
-    """Raises RuntimeError, with the end of what it printed, when the command fails."""
-    with tempfile.TemporaryFile("w+") as errors:
-        began = time.monotonic()
-        process = subprocess.Popen(
-            command,
-            cwd=REPO / folder,
-            env={**os.environ, **env},
-            stdout=subprocess.DEVNULL,
-            stderr=errors,
-        )
-        _, status, usage = os.wait4(process.pid, 0)
-        seconds = time.monotonic() - began
-        if status:
-            errors.seek(0)
-            raise RuntimeError(f"{' '.join(command)} failed: {errors.read()[-2000:]}")
-    return Measured(seconds, usage.ru_maxrss / 1024)
+def measure(command: list[str], folder: str = ".", **env: str) -> Measured:
+    """Run `command`, its output thrown away.
+
+    Raises RuntimeError, with the end of what it printed to stderr, if it fails.
+    """
+    done = subprocess.run(
+        [sys.executable, "-S", __file__, *command],
+        cwd=folder,
+        env={**os.environ, **env},
+        text=True,
+        capture_output=True,
+        check=False,
+    )
+    if done.returncode:
+        raise RuntimeError(f"{' '.join(command)} failed: {done.stderr[-2000:]}")
+    return Measured(*json.loads(done.stdout))
+
+
+def main() -> int:
+    began = time.monotonic()
+    process = subprocess.Popen(sys.argv[1:], stdout=subprocess.DEVNULL)
+    _, status, usage = os.wait4(process.pid, 0)
+    print(json.dumps([time.monotonic() - began, usage.ru_maxrss / 1024]))
+    return os.waitstatus_to_exitcode(status)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
