@@ -8,12 +8,14 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 
 from infra.native import stack
 from infra.native.env import ensure_env, env_file, load_env, program_env
 from infra.native.errors import LakehouseError
 from infra.native.paths import REPO
 from infra.native.provision import MAKERS, program_folder, provision
+from infra.native.services import trino_healthy
 
 app = typer.Typer(
     help="Runs the lakehouse as plain processes: no Docker, no root needed.",
@@ -56,8 +58,9 @@ def up(services: Annotated[list[str] | None, typer.Argument(help="Default: all."
 
 @app.command()
 def down() -> None:
-    """Stop all that `up` started; data stays."""
-    stack.down(environment())
+    """Stop all that `up` started; data stays. Harmless when nothing runs."""
+    if env_file().exists():
+        stack.down(environment())
 
 
 @app.command()
@@ -82,8 +85,10 @@ def logs(service: Annotated[str | None, typer.Argument(help="Default: all.")] = 
 def sql(execute: Annotated[str | None, typer.Option(help="Run this, print CSV.")] = None) -> None:
     """A SQL prompt on Trino (its own command line client)."""
     env = environment()
-    java, jar = f"{env['JAVA_HOME']}/bin/java", f"{env['TRINO_CLI_HOME']}/trino-cli.jar"
     server = f"http://{env['TRINO_HOST']}:{env['TRINO_PORT']}"
+    if not trino_healthy(env):
+        raise LakehouseError(f"Trino does not answer at {server}", "`make up` starts it")
+    java, jar = f"{env['JAVA_HOME']}/bin/java", f"{env['TRINO_CLI_HOME']}/trino-cli.jar"
     quiet = ["--enable-native-access=ALL-UNNAMED", "-Dorg.jline.terminal.dumb=true"]
     command = [
         java,
@@ -105,6 +110,8 @@ def sql(execute: Annotated[str | None, typer.Option(help="Run this, print CSV.")
 @app.command()
 def clean(yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False) -> None:
     """Stop the services and delete all their data (state folder and env file)."""
+    if not env_file().exists():
+        return
     state = Path(load_env()["LAKEHOUSE_STATE"])
     if not yes:
         typer.confirm(f"Delete all data in {state} and {env_file().name}?", abort=True)
@@ -113,16 +120,14 @@ def clean(yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = Fals
     env_file().unlink(missing_ok=True)
 
 
-def main() -> int:
+def main() -> None:
     os.chdir(REPO)
     try:
-        return app(standalone_mode=False) or 0
+        app()
     except LakehouseError as error:
-        errors.print(f"[red]error:[/] {error}", highlight=False)
-        return 1
-    except (KeyboardInterrupt, typer.Abort):
-        return 130
+        errors.print(f"[red]error:[/] {escape(str(error))}", highlight=False, soft_wrap=True)
+        sys.exit(1)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -100,7 +100,7 @@ def up(env: Settings, only: list[str] | None = None) -> dict[str, float]:
     Returns the seconds that each service took. Raises LakehouseError with the
     service, the reason and the command that shows its log.
     """
-    services = [s for s in SERVICES if not only or s.name in only]
+    services = choose(only)
     supervisor = Supervisor(env)
     check_ports(supervisor, env, services)
     supervisor.start()
@@ -109,6 +109,22 @@ def up(env: Settings, only: list[str] | None = None) -> dict[str, float]:
         for service in services:
             ready[service.name] = pool.submit(bring_up, service, supervisor, env, ready)
     return {name: future.result() for name, future in ready.items()}
+
+
+def choose(names: list[str] | None) -> list[Service]:
+    """The named services and those that they need; all, if none is named."""
+    known = {service.name: service for service in SERVICES}
+    if unknown := set(names or []) - known.keys():
+        raise LakehouseError(
+            f"there is no service {', '.join(sorted(unknown))}", f"there are {', '.join(known)}"
+        )
+    chosen: set[str] = set()
+    todo = list(names or known)
+    while todo:
+        name = todo.pop()
+        chosen.add(name)
+        todo += [*known[name].needs, *known[name].setup_needs]
+    return [service for service in SERVICES if service.name in chosen]
 
 
 def bring_up(
