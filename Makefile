@@ -5,6 +5,8 @@ SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.NOTPARALLEL:
 
 PYTHON ?= python3.11
 # A second stack beside the first has an env file of its own.
@@ -13,13 +15,15 @@ export ENV_FILE
 
 CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/loan-lakehouse
 UV_VERSION := $(shell sed -n 's/^uv = "\(.*\)"/\1/p' infra/versions.toml)
-export UV := $(CACHE)/uv-$(UV_VERSION)/uv
+UV := $(CACHE)/uv-$(UV_VERSION)/uv
 export UV_PYTHON_DOWNLOADS := never
 
 # Touched when an environment is complete: a folder alone may be half made.
 VENV := .venv/.ready
 BENCH_VENV := .venv-bench/.ready
 NATIVE := .venv/bin/python -m infra.native
+# What looks at or ends a running stack never changes what that stack runs on.
+IF_SET_UP := [ -e $(VENV) ] || { echo "nothing is set up here: make up"; exit 0; };
 ACTIVATE := source infra/activate.sh
 
 #-------- run it
@@ -33,26 +37,28 @@ up: $(VENV) ## Start the services; brings what is missing first
 	@$(NATIVE) up $(SERVICE)
 
 .PHONY: down
-down: $(VENV) ## Stop all that `make up` started; data stays
-	@$(NATIVE) down
+down: ## Stop all that `make up` started; data stays
+	@$(IF_SET_UP) $(NATIVE) down
 
 .PHONY: status
-status: $(VENV) ## Health, memory and address of each service
-	@$(NATIVE) status
+status: ## Health, memory and address of each service
+	@$(IF_SET_UP) $(NATIVE) status
 
 .PHONY: logs
-logs: $(VENV) ## Follow the logs [SERVICE=trino]
-	@$(NATIVE) logs $(SERVICE)
+logs: ## Follow the logs [SERVICE=trino]
+	@$(IF_SET_UP) $(NATIVE) logs $(SERVICE)
 
 .PHONY: clean
-clean: $(VENV) ## Stop the services and delete all their data; asks first
-	@$(NATIVE) clean
+clean: ## Stop the services and delete all their data; asks first
+	@$(IF_SET_UP) $(NATIVE) clean
 
 #-------- use it
 
 .PHONY: sql
 sql: $(VENV) ## A SQL prompt on Trino; Q="select 1" prints CSV for scripts
 	@$(NATIVE) sql $(if $(Q),--execute "$$Q")
+# As it was typed: a `$$` in it is Trino's, not make's.
+override Q := $(value Q)
 export Q
 
 .PHONY: docs
@@ -91,7 +97,7 @@ env: $(VENV) ## Write .env with generated secrets; keeps what it has
 
 .PHONY: lock
 lock: $(VENV) ## For maintainers: lock what infra/versions.toml and pyproject.toml say
-	@.venv/bin/python -m infra.native.lock
+	@.venv/bin/python -m infra.native.lock $(UV)
 
 .PHONY: help
 help: ## This list
@@ -105,6 +111,8 @@ help: ## This list
 $(VENV): infra/locks/python.txt $(UV)
 $(BENCH_VENV): infra/locks/bench.txt $(UV)
 $(VENV) $(BENCH_VENV):
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' || \
+	  { echo "error: $(PYTHON) is not Python 3.11; name one: make PYTHON=path" >&2; exit 1; }
 	@echo "setting up $(@D)"
 	@$(UV) venv --quiet --allow-existing --python $(PYTHON) $(@D)
 	@$(UV) pip sync --quiet --require-hashes --python $(@D)/bin/python $<
@@ -115,7 +123,7 @@ $(UV):
 	@command -v $(PYTHON) >/dev/null || \
 	  { echo "error: $(PYTHON) is not there; install Python 3.11, or name it: make PYTHON=path" >&2; exit 1; }
 	@echo "bringing uv $(UV_VERSION)"
-	@mkdir -p $(@D) && work=$$(mktemp -d) && trap 'rm -rf "$$work"' EXIT && \
+	@mkdir -p $(@D) && work=$$(mktemp -d -p $(@D)) && trap 'rm -rf "$$work"' EXIT && \
 	  $(PYTHON) -m venv "$$work" && \
 	  "$$work/bin/pip" install --quiet --require-hashes -r infra/locks/uv.txt && \
 	  mv "$$work/bin/uv" $@

@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import random
 import shutil
 import socket
 import subprocess
@@ -27,14 +28,15 @@ def own_stack(name: str, keep: bool = False) -> Iterator[dict[str, str]]:
     with (REPO / f"{name}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_SH if keep else fcntl.LOCK_EX)
         if (folder / ".env").exists() and not keep:
+            native("env")  # what a newer version adds
             native("down")  # what an interrupted run left
             shutil.rmtree(folder)
         if not (folder / ".env").exists():
             native("env", f"--state={name}/state", f"--port-offset={free_offset()}")
-        native("up")
-        settings = load_env()
-        os.environ.update(settings)
         try:
+            native("up")
+            settings = load_env()
+            os.environ.update(settings)
             yield settings
         finally:
             if not keep:
@@ -48,7 +50,8 @@ def native(*arguments: str) -> None:
 def free_offset() -> int:
     """A number that, added to every default port, gives ports that nobody holds."""
     defaults = [int(v or 0) for k, v in dotenv_values(EXAMPLE).items() if k.endswith("_PORT")]
-    for offset in range(10_000, 30_000, 500):
+    # At random, for two clones may look at the same moment.
+    for offset in random.sample(range(10_000, 22_500, 500), 25):
         if all(is_free(port + offset) for port in defaults):
             return offset
     raise RuntimeError("no free range of ports")
@@ -56,4 +59,8 @@ def free_offset() -> int:
 
 def is_free(port: int) -> bool:
     with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) != 0
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+        return True

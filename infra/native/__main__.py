@@ -76,7 +76,8 @@ def logs(service: Annotated[str | None, typer.Argument(help="Default: all.")] = 
     files = sorted(folder.glob(f"{service or '*'}.log"))
     if not files:
         raise LakehouseError(
-            f"there is no log of {service or 'any service'}", "`make status` lists the services"
+            f"there is no log of {service or 'any service'}",
+            "`make up` starts the services, `make status` lists them",
         )
     os.execvp("tail", ["tail", "-n", "50", "-F", *map(str, files)])
 
@@ -113,20 +114,29 @@ def clean(yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = Fals
     if not env_file().exists():
         return
     state = Path(load_env()["LAKEHOUSE_STATE"])
+    if REPO.is_relative_to(state):
+        raise LakehouseError(f"LAKEHOUSE_STATE is {state}", "give it a folder of its own")
     if not yes:
         typer.confirm(f"Delete all data in {state} and {env_file().name}?", abort=True)
     stack.down(environment())
-    shutil.rmtree(state, ignore_errors=True)
+    shutil.rmtree(state)
     env_file().unlink(missing_ok=True)
 
 
 def main() -> None:
     os.chdir(REPO)
+    # Loopback never goes through a company's proxy.
+    os.environ["NO_PROXY"] = ",".join(filter(None, [os.environ.get("NO_PROXY"), "127.0.0.1"]))
+    os.environ["no_proxy"] = os.environ["NO_PROXY"]
     try:
         app()
     except LakehouseError as error:
         errors.print(f"[red]error:[/] {escape(str(error))}", highlight=False, soft_wrap=True)
         sys.exit(1)
+    except SystemExit as ended:
+        if ended.code == 130:  # Ctrl-C: do not wait for downloads, which begin anew anyway
+            os._exit(130)
+        raise
 
 
 if __name__ == "__main__":

@@ -20,7 +20,11 @@ from infra.native.process import run
 
 Settings = Mapping[str, str]
 
-THEN = "`make logs SERVICE=postgres` shows the server's side"
+INITDB_THEN = "check the disk; root needs user namespaces for it: else run as an ordinary user"
+PSQL_THEN = (
+    "`make logs SERVICE=postgres` shows the server's side; a password that it refuses is not the"
+    " one that the data was made with: put that one back into .env, or `make clean`"
+)
 
 # MinIO's users: the setting that names them, and their policy.
 MINIO_USERS = {"INGESTION": "ingestion", "TRINO": "lakehouse", "HIVE": "lakehouse"}
@@ -40,7 +44,7 @@ def init_database_cluster(env: Settings) -> None:
         password.flush()
         command = [f"{INFRA}/native/bin/postgres", "initdb", "--encoding=UTF8", "--locale=C"]
         command += ["--auth=scram-sha-256", f"--username={env['POSTGRES_ADMIN_USER']}"]
-        run([*command, f"--pwfile={password.name}", f"--pgdata={partial}"], THEN, env)
+        run([*command, f"--pwfile={password.name}", f"--pgdata={partial}"], INITDB_THEN, env)
     partial.rename(data)
 
 
@@ -100,4 +104,4 @@ def create_schemas(env: Settings) -> None:
 def psql(env: Settings, user: str, password: str, database: str, arguments: list[str]) -> str:
     command = [f"{env['POSTGRES_BIN']}/psql", "--no-psqlrc", "--quiet", "-v", "ON_ERROR_STOP=1"]
     command += ["-h", env["POSTGRES_HOST"], "-p", env["POSTGRES_PORT"], "-U", user, "-d", database]
-    return run([*command, *arguments], THEN, {**env, "PGPASSWORD": password})
+    return run([*command, *arguments], PSQL_THEN, {**env, "PGPASSWORD": password})

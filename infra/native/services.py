@@ -57,7 +57,7 @@ def trino_healthy(env: Settings) -> bool:
 def get(url: str) -> requests.Response | None:
     try:
         answer = requests.get(url, timeout=2)
-    except (requests.ConnectionError, requests.Timeout):
+    except requests.RequestException:
         return None
     return answer if answer.ok else None
 

@@ -1,13 +1,14 @@
 """Starts, watches and stops the daemons, by supervisor."""
 
+import fcntl
 import hashlib
 import os
-import subprocess
+import signal
 import sys
-import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, cast
 from xmlrpc.client import ServerProxy
@@ -19,6 +20,7 @@ from supervisor.xmlrpc import SupervisorTransport
 
 from infra.native.errors import LakehouseError
 from infra.native.paths import INFRA
+from infra.native.process import run
 from infra.native.services import SERVICES, Service
 
 Settings = Mapping[str, str]
@@ -35,17 +37,25 @@ def socket_path(state: Path) -> Path:
     if len(str(path)) <= SOCKET_PATH_LIMIT:
         return path
     name = hashlib.sha256(str(state).encode()).hexdigest()[:16]
-    return Path(tempfile.gettempdir(), f"loan-lakehouse-{os.getuid()}-{name}.sock")
+    # Not $TMPDIR: whoever stops it must find the same one.
+    return Path("/tmp", f"loan-lakehouse-{os.getuid()}-{name}.sock")  # noqa: S108
 
 
 class Supervisor:
-    """supervisord of one state folder."""
+    """supervisord of one state folder, and the daemons that it started."""
 
     def __init__(self, env: Settings) -> None:
         self.state = Path(env["LAKEHOUSE_STATE"])
         self.socket = socket_path(self.state)
         self.env = {**env, "SUPERVISOR_SOCKET": str(self.socket)}
-        self.pid_file = self.state / "run/supervisord.pid"
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Let only one `up` or `down` of this state folder work at a time."""
+        self.state.mkdir(parents=True, exist_ok=True, mode=0o700)
+        with (self.state / "up.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
 
     def rpc(self) -> ServerProxy:
         transport = SupervisorTransport(None, None, f"unix://{self.socket}")
@@ -55,14 +65,24 @@ class Supervisor:
         """What supervisor knows of one daemon: statename, pid, stdout_logfile, ..."""
         return cast(dict[str, Any], self.rpc().supervisor.getProcessInfo(name))
 
+    def family(self) -> list[psutil.Process]:
+        """supervisord and all that it started, found even when it died before them."""
+
+        def is_ours(process: psutil.Process) -> bool:
+            try:
+                return bool(process.environ().get("SUPERVISOR_SOCKET") == str(self.socket))
+            except psutil.Error:  # another user's, or gone
+                return False
+
+        return [process for process in psutil.process_iter() if is_ours(process)]
+
     def process(self) -> psutil.Process | None:
-        """The running supervisord, or None. A stale pid file counts as none."""
-        try:
-            process = psutil.Process(int(self.pid_file.read_text()))
-            ours = process.environ().get("SUPERVISOR_SOCKET") == str(self.socket)
-            return process if ours else None
-        except (OSError, ValueError, psutil.Error):
-            return None
+        """The running supervisord, or None."""
+        for process in self.family():
+            with suppress(psutil.Error):
+                if any(Path(part).name == "supervisord" for part in process.cmdline()):
+                    return process
+        return None
 
     def answers(self) -> bool:
         """True once it takes calls, which is later than its socket exists."""
@@ -72,23 +92,38 @@ class Supervisor:
             return False
 
     def start(self) -> None:
-        if self.process():
+        """Start supervisord if it does not run.
+
+        Raises LakehouseError if it runs with other settings or programs than ours:
+        what the daemons were started with would silently differ from what we set up.
+        """
+        if process := self.process():
+            running = process.environ()
+            if any(running.get(key) != value for key, value in self.env.items()):
+                raise LakehouseError(
+                    "the services run with older settings or programs", "`make down up`"
+                )
             return
+        self.stop()  # daemons that outlived their supervisord
         for folder in ("run", "logs"):
-            (self.state / folder).mkdir(parents=True, exist_ok=True)
+            (self.state / folder).mkdir(exist_ok=True)
         self.socket.unlink(missing_ok=True)
         program = Path(sys.executable).with_name("supervisord")
         command = [str(program), "-c", str(INFRA / "native/supervisord.conf")]
-        subprocess.run(command, env={**os.environ, **self.env}, cwd=self.state, check=True)
+        then = f"check the disk, and that {self.state} is yours"
+        run(command, then, env={**os.environ, **self.env}, cwd=self.state)
         wait_until(self.answers, "supervisord", 10)
 
     def stop(self) -> None:
         """Stop all daemons and supervisord itself; returns when they are gone."""
-        if not (process := self.process()):
-            return
-        family = [process, *process.children(recursive=True)]
-        process.terminate()
-        _, alive = psutil.wait_procs(family, timeout=90)
+        if process := self.process():
+            process.terminate()
+            psutil.wait_procs([process], timeout=100)
+        left = self.family()
+        for orphan in left:  # INT is a clean stop for each of them
+            with suppress(psutil.Error):
+                orphan.send_signal(signal.SIGINT)
+        _, alive = psutil.wait_procs(left, timeout=60)
         for survivor in alive:
             survivor.kill()
         psutil.wait_procs(alive, timeout=10)
@@ -102,13 +137,14 @@ def up(env: Settings, only: list[str] | None = None) -> dict[str, float]:
     """
     services = choose(only)
     supervisor = Supervisor(env)
-    check_ports(supervisor, env, services)
-    supervisor.start()
-    ready: dict[str, Future[float]] = {}
-    with ThreadPoolExecutor(len(services)) as pool:
-        for service in services:
-            ready[service.name] = pool.submit(bring_up, service, supervisor, env, ready)
-    return {name: future.result() for name, future in ready.items()}
+    with supervisor.alone():
+        check_ports(supervisor, env, services)
+        supervisor.start()
+        ready: dict[str, Future[float]] = {}
+        with ThreadPoolExecutor(len(services)) as pool:
+            for service in services:
+                ready[service.name] = pool.submit(bring_up, service, supervisor, env, ready)
+        return {name: future.result() for name, future in ready.items()}
 
 
 def choose(names: list[str] | None) -> list[Service]:
@@ -118,12 +154,10 @@ def choose(names: list[str] | None) -> list[Service]:
         raise LakehouseError(
             f"there is no service {', '.join(sorted(unknown))}", f"there are {', '.join(known)}"
         )
-    chosen: set[str] = set()
-    todo = list(names or known)
-    while todo:
-        name = todo.pop()
-        chosen.add(name)
-        todo += [*known[name].needs, *known[name].setup_needs]
+    chosen = set(names or known)
+    for service in reversed(SERVICES):  # each stands behind those that it needs
+        if service.name in chosen:
+            chosen |= {*service.needs, *service.setup_needs}
     return [service for service in SERVICES if service.name in chosen]
 
 
@@ -133,13 +167,21 @@ def bring_up(
     for name in service.needs:
         ready[name].result()
     began = time.monotonic()
-    service.prepare(env)
-    fresh = launch(service.name, supervisor)
-    wait_until(lambda: check_health(service, supervisor, env), service.name)
-    seconds = time.monotonic() - began
-    for name in service.setup_needs:
-        ready[name].result()
-    service.setup(env)
+    try:
+        service.prepare(env)
+        fresh = launch(service.name, supervisor)
+        wait_until(lambda: check_health(service, supervisor, env), service.name)
+        seconds = time.monotonic() - began
+        for name in service.setup_needs:
+            ready[name].result()
+        service.setup(env)
+    except LakehouseError:
+        raise
+    except Exception as error:  # whatever a client library raised
+        raise LakehouseError(
+            f"{service.name} could not be set up: {error}",
+            f"`make logs SERVICE={service.name}` shows its side",
+        ) from error
     if fresh:
         console.print(f"{service.name:<9} ready in {seconds:4.1f} s  {service.where.format(**env)}")
     return seconds
@@ -147,7 +189,7 @@ def bring_up(
 
 def launch(name: str, supervisor: Supervisor) -> bool:
     """Start a daemon; False if it runs already."""
-    if supervisor.info(name)["statename"] in ("RUNNING", "STARTING"):
+    if supervisor.info(name)["statename"] in ("RUNNING", "STARTING", "BACKOFF"):
         return False
     supervisor.rpc().supervisor.startProcess(name, False)
     return True
@@ -180,8 +222,7 @@ def wait_until(
 
 def check_ports(supervisor: Supervisor, env: Settings, services: list[Service]) -> None:
     """Raise LakehouseError if somebody else holds a port that we need."""
-    ours = supervisor.process()
-    family = {p.pid for p in [ours, *ours.children(recursive=True)]} if ours else set()
+    family = {process.pid for process in supervisor.family()}
     wanted = {int(env[port]): (port, s.name) for s in services for port in s.ports}
     for held in psutil.net_connections("tcp"):
         if held.status != psutil.CONN_LISTEN or held.laddr.port not in wanted:
@@ -203,7 +244,9 @@ def describe(pid: int | None) -> str:
 
 
 def down(env: Settings) -> None:
-    Supervisor(env).stop()
+    supervisor = Supervisor(env)
+    with supervisor.alone():
+        supervisor.stop()
 
 
 def status(env: Settings) -> bool:

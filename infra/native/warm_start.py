@@ -19,6 +19,8 @@ from infra.native.errors import LakehouseError
 from infra.native.paths import INFRA
 from infra.native.services import trino_healthy
 
+TIMEOUT_SECONDS = 180
+
 # Enough of a query to load the classes of planning and of running a join.
 QUERY = """
 with numbers as (
@@ -45,10 +47,14 @@ def record_trino(folder: Path) -> None:
                 command, env={**os.environ, **env}, stdout=log, stderr=subprocess.STDOUT
             )
             try:
-                while process.poll() is None and not trino_healthy(env):
+                deadline = time.monotonic() + TIMEOUT_SECONDS
+                while not (healthy := trino_healthy(env)) and process.poll() is None:
+                    if time.monotonic() > deadline:
+                        break
                     time.sleep(0.1)
-                with trino.dbapi.connect("127.0.0.1", int(port), user="setup") as connection:
-                    connection.cursor().execute(QUERY).fetchall()
+                if healthy:
+                    with trino.dbapi.connect("127.0.0.1", int(port), user="setup") as connection:
+                        connection.cursor().execute(QUERY).fetchall()
             finally:
                 process.terminate()
                 process.wait()

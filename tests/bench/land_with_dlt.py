@@ -3,6 +3,7 @@
 import os
 import sys
 import tempfile
+from urllib.parse import quote
 
 import dlt
 from dlt.destinations import filesystem
@@ -12,7 +13,7 @@ from dlt.sources.sql_database import sql_table
 def main(backend: str) -> None:
     env = os.environ
     source = (
-        f"postgresql://{env['SOURCE_READER_USER']}:{env['SOURCE_READER_PASSWORD']}"
+        f"postgresql://{env['SOURCE_READER_USER']}:{quote(env['SOURCE_READER_PASSWORD'])}"
         f"@{env['POSTGRES_HOST']}:{env['POSTGRES_PORT']}/{env['SOURCE_DB']}"
     )
     s3 = {

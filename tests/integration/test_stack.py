@@ -120,6 +120,47 @@ def test_outlives_its_shell_and_leaves_nothing(
     assert native(small_stack, "down").returncode == 0  # a second one is harmless
 
 
+def test_daemons_that_outlived_their_supervisor_are_found(
+    small_stack: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert native(small_stack, "up", "postgres").returncode == 0
+    supervisor = supervisor_of(small_stack, monkeypatch)
+    for then in (["up", "postgres"], ["down"]):
+        process = supervisor.process()
+        assert process
+        process.kill()
+        wait_for(lambda: supervisor.process() is None)
+        orphans = supervisor.family()
+        assert orphans
+        done = native(small_stack, *then)
+        assert done.returncode == 0, done.stderr
+        assert [orphan for orphan in orphans if orphan.is_running()] == []
+    assert supervisor.family() == []
+
+
+def test_changed_settings_are_not_mixed_with_running_services(small_stack: Path) -> None:
+    assert native(small_stack, "up", "postgres").returncode == 0
+    password = environment_value(small_stack, "METASTORE_DB_PASSWORD")
+    small_stack.write_text(small_stack.read_text().replace(password, "another"))
+    done = native(small_stack, "up", "postgres")
+    assert done.returncode == 1
+    assert "older settings" in done.stderr
+    assert "make down up" in done.stderr
+    assert native(small_stack, "down").returncode == 0
+    assert native(small_stack, "up", "postgres").returncode == 0
+
+
+def test_two_ups_at_once_start_one_stack(
+    small_stack: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    command = [sys.executable, "-m", "infra.native", "up", "postgres"]
+    env = {**os.environ, "ENV_FILE": str(small_stack)}
+    both = [subprocess.Popen(command, cwd=REPO, env=env) for _ in range(2)]
+    assert [process.wait() for process in both] == [0, 0]
+    family = supervisor_of(small_stack, monkeypatch).family()
+    assert len([p for p in family if "supervisord" in " ".join(p.cmdline()[:2])]) == 1
+
+
 def test_down_and_up_keep_the_data(small_stack: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def query(sql: str) -> None:
         env = environment()
@@ -178,18 +219,19 @@ def test_clean_asks_before_it_deletes(small_stack: Path) -> None:
 
 
 def test_an_interrupted_download_starts_clean(tmp_path: Path) -> None:
-    """Killed at several moments, then run to its end: whole, and nothing half-made."""
-    for seconds in (0.3, 0.6, 0.9):
-        process = subprocess.Popen(
-            [sys.executable, "-m", "infra.native", "provision", "trino-cli"],
-            cwd=REPO,
-            env={**os.environ, "XDG_CACHE_HOME": str(tmp_path)},
-        )
-        time.sleep(seconds)
-        process.kill()
-        process.wait()
+    """Killed in the middle of a download, then run to its end: whole."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "infra.native", "provision", "trino-cli"],
+        cwd=REPO,
+        env={**os.environ, "XDG_CACHE_HOME": str(tmp_path)},
+    )
+    wait_for(lambda: any(f.stat().st_size for f in tmp_path.rglob("*.partial/**/*.jar")))
+    process.kill()
+    process.wait()
+    [partial] = (tmp_path / "loan-lakehouse").glob("*.partial")
     done = native(tmp_path / ".env", "provision", "trino-cli", XDG_CACHE_HOME=str(tmp_path))
     assert done.returncode == 0, done.stderr
+    assert not partial.exists()
     cache = tmp_path / "loan-lakehouse"
     [folder] = [f for f in cache.iterdir() if f.is_dir()]
     [file] = folder.iterdir()
