@@ -17,13 +17,12 @@ from ingestion.catalog import PARTITION_COLUMN, SNAPSHOT_COLUMN, read_columns
 from ingestion.postgres import connect_reader, plain_errors, quote_identifier
 from ingestion.settings import Settings
 from ingestion.storage import Bronze
-from ingestion.tables import Table, Tables
+from ingestion.tables import MANIFEST_TABLE, Table, Tables
 from ingestion.trino_client import Trino
 
 Columns = dict[str, str]
 Action = Literal["created", "recreated", "unchanged"]
 
-MANIFEST_TABLE = "batch_snapshots"
 MANIFEST_COLUMNS: Columns = {
     "snapshot_id": "varchar",
     "table_name": "varchar",

@@ -17,11 +17,13 @@ PARTITION_COLUMN = "dt"
 class Leaf:
     """A relation that stores rows: the table itself, a partition or a child.
 
-    ``name`` is quoted and qualified; ``blocks`` is its length in pages.
+    ``name`` is quoted and qualified; ``blocks`` is its length in pages; ``filenode``
+    is its file's number, which a TRUNCATE or a rewrite of the table changes.
     """
 
     name: str
     blocks: int
+    filenode: int
 
 
 _RELATION = """
@@ -54,7 +56,8 @@ WITH RECURSIVE tree AS (
     SELECT i.inhrelid FROM tree AS t JOIN pg_inherits AS i ON i.inhparent = t.oid
 )
 SELECT format('%%I.%%I', n.nspname, c.relname), c.relkind,
-       pg_relation_size(c.oid) / current_setting('block_size')::bigint
+       pg_relation_size(c.oid) / current_setting('block_size')::bigint,
+       pg_relation_filenode(c.oid)
 FROM tree AS t
 JOIN pg_class AS c ON c.oid = t.oid
 JOIN pg_namespace AS n ON n.oid = c.relnamespace
@@ -122,10 +125,10 @@ def read_leaves(cursor: extensions.cursor, table: Table) -> tuple[Leaf, ...]:
     """
     cursor.execute(_LEAVES, (relation_oid(cursor, table),))
     rows = cursor.fetchall()
-    for name, kind, _ in rows:
+    for name, kind, *_ in rows:
         if kind != "r":
             raise SettingsError(f"{name}, part of {table.source}, is a foreign table")
-    return tuple(Leaf(name, int(blocks)) for name, _, blocks in rows)
+    return tuple(Leaf(name, int(blocks), int(filenode)) for name, _, blocks, filenode in rows)
 
 
 def estimated_rows(cursor: extensions.cursor, leaves: tuple[Leaf, ...]) -> int | None:

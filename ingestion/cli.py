@@ -6,12 +6,13 @@ import sys
 from dataclasses import asdict
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.filesize import decimal
 from rich.markup import escape
 from rich.table import Table as RichTable
+from typer.core import TyperGroup
 
 from ingestion.batch.manifest import Manifest, manifest_keys, read_manifest
 from ingestion.batch.run import run_batch
@@ -29,13 +30,27 @@ from ingestion.tables import DEFAULT_FILE, load_tables
 EPILOG = """
 [bold]Exit codes[/]: 0 done (reconcile: equal); 1 reconcile found differences; 2 a wrong option,
 setting or tables file; 3 the data cannot be loaded or landed; 4 a service cannot be reached
-or failed; 5 someone else holds a lock; 6 a table, column or bucket is missing.
+or failed; 5 someone else holds a lock; 6 a table, column or bucket is missing; 130 stopped by
+Ctrl-C.
 
 [bold]Settings[/] (hosts, ports, passwords) come from the environment, then from .env, or from
 the file that ENV_FILE names. The tables are configuration: ingestion/tables.yml.
 """
 
+
+class _Commands(TyperGroup):
+    """The commands; Ctrl-C in one of them is said, where Typer would only exit."""
+
+    def invoke(self, ctx: Any) -> Any:  # noqa: ANN401
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            err.print("stopped; nothing half done is visible")
+            raise typer.Exit(130) from None
+
+
 app = typer.Typer(
+    cls=_Commands,
     name="ingestion",
     help="Bring the source's rows into the lake.",
     epilog=EPILOG,
@@ -105,8 +120,9 @@ def batch(
 
     Incremental reads the rows whose cursor is at or after the last snapshot's,
     less the overlap in the tables file. It cannot see deletes, nor changes of a
-    transaction that lasted longer than the overlap; a full batch sees them all. A
-    table that has no earlier snapshot is read in full.
+    transaction that lasted longer than the overlap, nor changes that did not move
+    the row's cursor; a full batch sees them all. A table that has no earlier
+    snapshot, or was truncated or rewritten since, is read in full.
     """
     tables = load_tables(tables_file)
     selected = tables.select(table or [])
@@ -225,6 +241,3 @@ def main() -> None:
         if error.hint:
             err.print(f"[bold]next:[/] {escape(error.hint)}", soft_wrap=True)
         sys.exit(error.exit_code)
-    except KeyboardInterrupt:
-        err.print("stopped; nothing half done is visible")
-        sys.exit(130)

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 import psycopg2
 from psycopg2 import errors as pg
@@ -35,6 +35,14 @@ SESSION_SETTINGS = {
     "lock_timeout": "30s",
 }
 
+# A server that is gone without a word is noticed in a minute, not in hours.
+KEEPALIVES = {
+    "keepalives_idle": "30",
+    "keepalives_interval": "10",
+    "keepalives_count": "3",
+    "tcp_user_timeout": "60000",
+}
+
 
 def session_options() -> str:
     """The session settings as libpq's ``options``."""
@@ -59,7 +67,7 @@ def _uri(settings: Settings, application: str, user: str) -> str:
         f"postgresql://{quote(user, safe='')}:{password}@{settings.postgres_host}"
         f":{settings.postgres_port}/{quote(settings.source_db, safe='')}"
         f"?application_name={quote(application)}&connect_timeout=10"
-        f"&options={quote(session_options())}"
+        f"&options={quote(session_options())}&{urlencode(KEEPALIVES)}"
     )
 
 
@@ -87,7 +95,7 @@ def _connect(settings: Settings, application: str, user: str) -> extensions.conn
     except psycopg2.OperationalError as error:
         where = f"{settings.postgres_host}:{settings.postgres_port}"
         raise ServiceError(
-            f"cannot connect to PostgreSQL at {where}: {_first_line(error)}",
+            f"cannot connect to PostgreSQL at {where}: {first_line(error)}",
             "`make status` shows what runs, `make up` starts it; "
             "host, port and password are in .env",
         ) from None
@@ -108,7 +116,7 @@ def plain_errors(what: str) -> Iterator[None]:
 
 def translate(error: psycopg2.Error, what: str) -> IngestionError:
     """The error of ours that says the same as PostgreSQL's."""
-    message = f"{what}: {_first_line(error)}"
+    message = f"{what}: {first_line(error)}"
     if isinstance(error, pg.LockNotAvailable):
         return LockedError(
             message, "another session holds or awaits a lock; run again when it is done"
@@ -143,6 +151,7 @@ def quote_literal(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
 
 
-def _first_line(error: Exception) -> str:
+def first_line(error: Exception) -> str:
+    """What the error says, without details; its name if it says nothing."""
     lines = str(error).strip().splitlines() or [type(error).__name__]
     return lines[0]

@@ -1,14 +1,26 @@
 """Where the services are: read from the environment, then from the env file."""
 
 import os
+import re
 from pathlib import Path
+from typing import Annotated
 
-from pydantic import SecretStr, ValidationError
+from pydantic import AfterValidator, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from ingestion.errors import SettingsError
 
 REPOSITORY = Path(__file__).resolve().parent.parent
+
+
+# What the S3 client accepts: its own complaint would be a traceback.
+_ENDPOINT = re.compile(r"https?://([a-zA-Z0-9.-]+|\[[0-9a-fA-F:.]+\])(:[0-9]{1,5})?/?")
+
+
+def _endpoint(value: str) -> str:
+    if not _ENDPOINT.fullmatch(value):
+        raise ValueError(f"must be like http://127.0.0.1:9000, not {value!r}")
+    return value
 
 
 class Settings(BaseSettings):
@@ -24,7 +36,7 @@ class Settings(BaseSettings):
     source_reader_user: str
     source_reader_password: SecretStr
 
-    s3_endpoint: str
+    s3_endpoint: Annotated[str, AfterValidator(_endpoint)]
     s3_region: str
     bronze_bucket: str
     ingestion_s3_access_key: str
@@ -36,8 +48,8 @@ class Settings(BaseSettings):
 
 
 def env_file() -> Path:
-    """The file named by ``ENV_FILE``, else ``.env`` at the top of the repository."""
-    return Path(os.environ.get("ENV_FILE") or REPOSITORY / ".env")
+    """The file named by ``ENV_FILE``, relative to the repository; else its ``.env``."""
+    return REPOSITORY / (os.environ.get("ENV_FILE") or ".env")
 
 
 def get_settings() -> Settings:
@@ -54,7 +66,10 @@ def get_settings() -> Settings:
         if not path.is_file():
             problem = f"the settings file {path} does not exist"
         else:
-            wrong = (f"{str(e['loc'][0]).upper()}: {e['msg'].lower()}" for e in error.errors())
+            wrong = (
+                f"{str(e['loc'][0]).upper()}: {e['msg'].removeprefix('Value error, ').lower()}"
+                for e in error.errors()
+            )
             problem = f"wrong settings in {path}: {'; '.join(wrong)}"
         raise SettingsError(
             problem,

@@ -5,15 +5,34 @@ from pathlib import Path
 from typing import Annotated
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationError,
+)
 
 from ingestion.errors import SettingsError
 
 DEFAULT_FILE = Path(__file__).with_name("tables.yml")
 
+# The manifests' own folder and table in Trino.
+MANIFEST_TABLE = "batch_snapshots"
+
+
+def _not_reserved(name: str) -> str:
+    if name == MANIFEST_TABLE:
+        raise ValueError(f"{name!r} is the name of the manifests' own table")
+    return name
+
+
 # Part of object keys, of Trino's table names and of the manifests' names, where
 # a plus sign separates it from the snapshot.
-TableName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,62}$")]
+TableName = Annotated[
+    str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,62}$"), AfterValidator(_not_reserved)
+]
 TrinoTable = Annotated[str, StringConstraints(pattern=r"^\w+\.\w+\.\w+$")]
 
 

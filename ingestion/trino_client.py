@@ -8,14 +8,10 @@ from contextlib import contextmanager
 from typing import Any
 
 import trino
-from trino.exceptions import (
-    Error,
-    TrinoConnectionError,
-    TrinoQueryError,
-    TrinoUserError,
-)
+from trino.exceptions import Error, HttpError, TrinoQueryError, TrinoUserError
 
 from ingestion.errors import IngestionError, MissingError, ServiceError
+from ingestion.postgres import first_line
 from ingestion.settings import Settings
 
 _MISSING = {
@@ -68,7 +64,7 @@ class Trino:
         try:
             yield
         except TrinoQueryError as error:
-            message = f"Trino: {str(error.message).splitlines()[0]}"
+            message = f"Trino: {first_line(Exception(error.message or error.error_name))}"
             if isinstance(error, TrinoUserError):
                 if error.error_name in _MISSING:
                     raise MissingError(
@@ -76,8 +72,8 @@ class Trino:
                     ) from None
                 raise IngestionError(message) from None
             raise ServiceError(message, "`make status`; Trino's log says more") from None
-        except (TrinoConnectionError, Error, OSError) as error:
+        except (Error, HttpError, OSError) as error:  # an HttpError is no Error
             raise ServiceError(
-                f"cannot reach Trino at {self._where}: {str(error).splitlines()[0]}",
+                f"cannot reach Trino at {self._where}: {first_line(error)}",
                 "`make status` shows what runs, `make up` starts it",
             ) from None

@@ -3,7 +3,8 @@
 It reads the rows whose cursor is at least the last batch's end less an overlap.
 What it cannot see: rows that were deleted, rows whose cursor is NULL or was not
 moved by a change, and changes of a transaction that lasted longer than the
-overlap. A full batch sees them all.
+overlap. A full batch sees them all, and takes its place after a TRUNCATE or a
+rewrite of the table (``run``).
 """
 
 # Identifiers are quoted or come from the checked tables file.
@@ -18,7 +19,7 @@ from psycopg2 import extensions
 from ingestion.batch.snapshot import Snapshot
 from ingestion.column_types import Column
 from ingestion.errors import SettingsError
-from ingestion.postgres import one_row, quote_identifier, quote_literal
+from ingestion.postgres import first_line, one_row, quote_identifier, quote_literal
 from ingestion.tables import Cursor, Table
 
 # The types that can be a cursor, and the type of their overlap.
@@ -77,7 +78,7 @@ def cursor_range(
     except psycopg2.DataError as error:
         raise SettingsError(
             f"{table.name}: the cursor's overlap {table.cursor.overlap!r} cannot be"
-            f" taken from a {kind}: {str(error).splitlines()[0]}",
+            f" taken from a {kind}: {first_line(error)}",
             "correct `overlap` in the tables file",
         ) from None
     start, end = one_row(sql)

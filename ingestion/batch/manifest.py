@@ -11,8 +11,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from ingestion.errors import DataError
 from ingestion.storage import Bronze, to_json_line
+from ingestion.tables import MANIFEST_TABLE
 
-FOLDER = "batch_snapshots"
+FOLDER = MANIFEST_TABLE
 
 Mode = Literal["full", "incremental"]
 
@@ -60,6 +61,9 @@ class Manifest(_Strict):
     row_count: int
     byte_count: int
     parts: tuple[LandedPart, ...]
+    # The file numbers of the table and its partitions, which TRUNCATE and rewrites
+    # change; empty in manifests from before they were noted.
+    storage: tuple[int, ...] = ()
     # `schema` would hide a method of pydantic's.
     columns: tuple[LandedColumn, ...] = Field(alias="schema")
 
@@ -68,11 +72,6 @@ class Manifest(_Strict):
         """Where the manifest lives in the bucket."""
         day = datetime.fromisoformat(self.taken_at).date().isoformat()
         return f"{FOLDER}/dt={day}/{self.table_name}+{self.snapshot_id}.json"
-
-    @property
-    def order(self) -> tuple[int, str]:
-        """Snapshots of a table, sorted by this, are in the order of visibility."""
-        return (self.lsn, self.snapshot_id)
 
     def to_json(self) -> bytes:
         """The manifest as it is stored."""
@@ -111,6 +110,10 @@ def read_manifest(bronze: Bronze, key: str) -> Manifest:
 
 
 def newest_manifest(bronze: Bronze, table: str) -> Manifest | None:
-    """The manifest of the table's newest snapshot by time, or None before the first."""
+    """The manifest of the table's newest snapshot, or None before the first.
+
+    Newest by time is newest by log position too: no snapshot lands that does not
+    follow the one before it in both.
+    """
     newest = max(manifest_keys(bronze, table), key=lambda k: k.rsplit("+", 1)[1], default=None)
     return None if newest is None else read_manifest(bronze, newest)

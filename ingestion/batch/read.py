@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 from ingestion.batch.job import Job
 from ingestion.batch.plan import Slice
 from ingestion.batch.snapshot import APPLICATION
+from ingestion.batch.stop import Stop
 from ingestion.column_types import Column
 from ingestion.errors import DataError, IngestionError, LockedError, ServiceError
 from ingestion.postgres import quote_literal, reader_uri
@@ -108,40 +109,44 @@ def _check_from(integers: pa.Array, first: int) -> None:
 
 
 @contextmanager
-def open_reader(job: Job) -> Iterator[SliceReader]:
+def open_reader(job: Job, stop: Stop) -> Iterator[SliceReader]:
     """Connect, adopt the snapshot and lock the table against rewrites.
+
+    When ``stop`` is set, whatever the connection is doing fails.
 
     Raises:
         LockedError: an ALTER or TRUNCATE waits for the table.
         ServiceError: the server cannot be reached, or the snapshot is gone.
     """
-    with _plain_errors(f"reading {job.table.source}"):
+    what = f"reading {job.table.source}"
+    with _plain_errors(what):
         connection = adbc.connect(reader_uri(job.settings, APPLICATION))
-        try:
-            with closing(connection.cursor()) as cursor:
-                cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
-                exported = quote_literal(job.snapshot.exported)
-                cursor.execute(f"SET TRANSACTION SNAPSHOT {exported}")
-                # Without a lock of its own it would queue behind an ALTER that
-                # waits for the snapshot, and wait for ever; lock_timeout ends that.
-                cursor.execute(f"LOCK TABLE {job.table.source} IN ACCESS SHARE MODE")
-            yield SliceReader(connection, job)
-        finally:
-            connection.close()
+    with closing(connection), stop.cancels(connection):
+        with _plain_errors(what), closing(connection.cursor()) as cursor:
+            cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
+            exported = quote_literal(job.snapshot.exported)
+            cursor.execute(f"SET TRANSACTION SNAPSHOT {exported}")
+            # Without a lock of its own it would queue behind an ALTER that
+            # waits for the snapshot, and wait for ever; lock_timeout ends that.
+            cursor.execute(f"LOCK TABLE {job.table.source} IN ACCESS SHARE MODE")
+        yield SliceReader(connection, job)
 
 
 @contextmanager
 def _plain_errors(what: str) -> Iterator[None]:
     try:
         yield
-    except adbc_driver_manager.Error as error:
+    # What fails once rows are streaming, Arrow raises as an OSError without SQLSTATE.
+    except (adbc_driver_manager.Error, OSError) as error:
         raise _translate(error, what) from None
 
 
-def _translate(error: adbc_driver_manager.Error, what: str) -> IngestionError:
-    text = str(error).split("ERROR:")[-1].split("\n")[0].strip()
-    if error.sqlstate == "55P03":
+def _translate(error: adbc_driver_manager.Error | OSError, what: str) -> IngestionError:
+    text = str(error).split("ERROR:")[-1].strip().split("\n")[0]
+    sqlstate = getattr(error, "sqlstate", None) or ""
+    if sqlstate == "55P03":
         return LockedError(f"{what}: {text}", "another session changes the table; run again")
-    if error.sqlstate is None or error.sqlstate[:2] in ("08", "57", "42", "58"):
-        return ServiceError(f"{what}: {text}", "nothing became visible; run again")
-    return DataError(f"{what}: {text}")
+    # Only these classes speak of the data; a full disk, say, is no fault of theirs.
+    if sqlstate.startswith(("22", "23")):
+        return DataError(f"{what}: {text}", "nothing became visible; correct it in the source")
+    return ServiceError(f"{what}: {text}", "nothing became visible; run again")

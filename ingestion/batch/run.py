@@ -1,8 +1,7 @@
 """The whole batch: snapshot, slices, workers, parts, manifest."""
 
 import queue
-import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import suppress
 from dataclasses import asdict, dataclass
@@ -11,6 +10,7 @@ from datetime import UTC, date, datetime
 from ingestion.batch.cursor import CursorRange, cursor_range
 from ingestion.batch.job import Job
 from ingestion.batch.manifest import (
+    FOLDER,
     LandedColumn,
     LandedPart,
     Manifest,
@@ -21,10 +21,11 @@ from ingestion.batch.manifest import (
 from ingestion.batch.plan import Slice, full_slices
 from ingestion.batch.read import open_reader
 from ingestion.batch.snapshot import OpenSnapshot, Snapshot, open_snapshot
+from ingestion.batch.stop import Stop
 from ingestion.batch.write import Part, PartNames, PartWriter
-from ingestion.catalog import estimated_rows, read_columns, read_leaves
+from ingestion.catalog import Leaf, estimated_rows, read_columns, read_leaves
 from ingestion.column_types import Column
-from ingestion.errors import SettingsError
+from ingestion.errors import DataError, SettingsError
 from ingestion.progress import RowCounter, err, row_progress
 from ingestion.settings import Settings
 from ingestion.storage import Bronze
@@ -39,35 +40,42 @@ class Plan:
     columns: tuple[Column, ...]
     slices: list[Slice]
     cursor: CursorRange
+    storage: tuple[int, ...]
     rows: int | None
 
 
 def run_batch(
     settings: Settings, tables: Tables, selected: Sequence[Table], mode: Mode, workers: int
-) -> Iterator[Manifest]:
-    """Land one snapshot of the selected tables; yield each table's manifest as it lands.
+) -> list[Manifest]:
+    """Land one snapshot of the selected tables; return their manifests.
 
-    All tables are read in the same snapshot; each becomes visible when its
-    manifest lands. A table that has no cursor, or no earlier snapshot, is read
-    in full whatever the mode: that is always right, only dearer.
+    All tables are read in the same snapshot, and none becomes visible before all
+    of them are landed. A table that has no cursor or no earlier snapshot, or was
+    truncated since, is read in full whatever the mode: that is always right, only
+    dearer.
 
     Raises:
         LockedError: another loader is landing one of the tables.
-        DataError: a value cannot be landed. Nothing of that table became visible.
+        DataError: a value cannot be landed, or the source went back in time.
+            Nothing became visible.
         ServiceError, MissingError, SettingsError: see the message.
     """
     bronze = Bronze(settings, connections=workers + 2)
     with open_snapshot(settings, selected) as held:
         _check_day(held.snapshot, tables.first_day)
+        newest = {table.name: newest_manifest(bronze, table.name) for table in selected}
+        _check_follows(held.snapshot, newest)
+        landed = []
         for table in selected:
-            plan = _plan(held, bronze, table, mode)
+            plan = _plan(held, table, mode, newest[table.name])
             job = Job(settings, bronze, held.snapshot, table, plan.columns)
-            parts = _land_parts(job, plan, workers)
-            # Another loader may have begun if the locks were lost.
-            held.check_alive()
-            manifest = _manifest(job, plan, parts)
+            landed.append((job, plan, _land_parts(job, plan, workers)))
+        # Another loader may have begun if the locks were lost.
+        held.check_alive()
+        manifests = [_manifest(*one) for one in landed]
+        for manifest in manifests:
             land_manifest(bronze, manifest)
-            yield manifest
+        return manifests
 
 
 def _check_day(snapshot: Snapshot, first_day: date) -> None:
@@ -79,33 +87,60 @@ def _check_day(snapshot: Snapshot, first_day: date) -> None:
         )
 
 
-def _plan(held: OpenSnapshot, bronze: Bronze, table: Table, mode: Mode) -> Plan:
+def _check_follows(snapshot: Snapshot, newest: Mapping[str, Manifest | None]) -> None:
+    """Refuse a snapshot that is older than a landed one by the log or by the clock.
+
+    By the log, silver would keep the older rows; by the clock, the next
+    incremental batch would start from the wrong snapshot.
+    """
+    for name, last in newest.items():
+        if last and not (last.lsn <= snapshot.lsn and last.snapshot_id < snapshot.id):
+            raise DataError(
+                f"{name}: the source is behind snapshot {last.snapshot_id}: its clock or"
+                " its log went back (restored? another server?)",
+                "correct the server's clock; for a restored or another server, first have the"
+                f" bucket's administrator delete {FOLDER}/dt=*/{name}+*.json, then land in full",
+            )
+
+
+def _plan(held: OpenSnapshot, table: Table, mode: Mode, newest: Manifest | None) -> Plan:
     with held.cursor() as sql:
         columns = read_columns(sql, table)
+        leaves = read_leaves(sql, table)
+        storage = _storage(leaves)
         previous = None
         if mode == "incremental":
-            previous = _previous_cursor(bronze, table)
+            previous = _previous_cursor(table, newest, storage)
         cursor = cursor_range(sql, table, columns, held.snapshot, previous)
         if cursor.condition is not None:
             changed = Slice(table.source, cursor.condition)
-            return Plan("incremental", columns, [changed], cursor, None)
-        leaves = read_leaves(sql, table)
+            return Plan("incremental", columns, [changed], cursor, storage, None)
         rows = estimated_rows(sql, leaves)
-        return Plan("full", columns, full_slices(leaves), cursor, rows)
+        return Plan("full", columns, full_slices(leaves), cursor, storage, rows)
 
 
-def _previous_cursor(bronze: Bronze, table: Table) -> str | None:
+def _storage(leaves: Sequence[Leaf]) -> tuple[int, ...]:
+    return tuple(sorted(leaf.filenode for leaf in leaves))
+
+
+def _previous_cursor(table: Table, newest: Manifest | None, storage: tuple[int, ...]) -> str | None:
     """Where the table's last batch ended; None, with a word why, when it must be full."""
     if table.cursor is None:
         err.print(f"{table.name}: has no cursor in the tables file; reading it in full")
         return None
-    newest = newest_manifest(bronze, table.name)
     if newest is None:
         err.print(f"{table.name}: no earlier snapshot; reading it in full")
     elif newest.cursor_column != table.cursor.column or newest.cursor_to is None:
         err.print(
             f"{table.name}: snapshot {newest.snapshot_id} says nothing of"
             f" {table.cursor.column}; reading it in full"
+        )
+    elif newest.storage != storage:
+        # What was there is gone without a trace in the cursor, and what came
+        # instead may have the same times.
+        err.print(
+            f"{table.name}: was truncated, rewritten or partitioned anew since snapshot"
+            f" {newest.snapshot_id}; reading it in full"
         )
     else:
         return newest.cursor_to
@@ -117,7 +152,7 @@ def _land_parts(job: Job, plan: Plan, workers: int) -> list[Part]:
     for piece in plan.slices:
         todo.put(piece)
     names = PartNames(job.table, job.snapshot)
-    stop = threading.Event()
+    stop = Stop()
     with row_progress(f"{job.table.name} ({plan.mode})", plan.rows) as counter:
         parts = _run_threads(
             min(workers, len(plan.slices)),
@@ -132,13 +167,15 @@ def _read_and_write(
     job: Job,
     names: PartNames,
     todo: queue.SimpleQueue[Slice],
-    stop: threading.Event,
+    stop: Stop,
     counter: RowCounter,
 ) -> list[Part]:
     """One worker: takes slices until none is left and lands what they hold."""
     writer = PartWriter(job, names)
-    with open_reader(job) as reader:
+    with open_reader(job, stop) as reader:
         for piece in _drain(todo):
+            if stop.is_set():
+                return []
             for batch in reader.batches(piece):
                 if stop.is_set():
                     return []
@@ -154,7 +191,7 @@ def _drain(todo: queue.SimpleQueue[Slice]) -> Iterator[Slice]:
             yield todo.get_nowait()
 
 
-def _run_threads(threads: int, work: Callable[[], list[Part]], stop: threading.Event) -> list[Part]:
+def _run_threads(threads: int, work: Callable[[], list[Part]], stop: Stop) -> list[Part]:
     """Run ``work`` in each thread; the first failure stops them all and is raised."""
     if threads == 0:  # an empty table
         return []
@@ -184,6 +221,7 @@ def _manifest(job: Job, plan: Plan, parts: Sequence[Part]) -> Manifest:
         cursor_to=plan.cursor.end,
         row_count=sum(part.row_count for part in parts),
         byte_count=sum(part.byte_count for part in parts),
+        storage=plan.storage,
         parts=tuple(LandedPart(**asdict(part)) for part in parts),
         schema=tuple(
             LandedColumn(name=c.name, source_type=c.source_type, type=c.type.trino)

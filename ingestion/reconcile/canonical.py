@@ -5,6 +5,7 @@ the empty string. Times are microseconds and dates are days since 1970; floats
 are their IEEE bits, for the engines print them differently.
 """
 
+import re
 from dataclasses import dataclass
 
 from ingestion.column_types import Column
@@ -25,8 +26,8 @@ class ColumnPair:
     trino: str
 
 
-def pair(column: Column, trino_type: str) -> ColumnPair:
-    """The canonical texts of ``column``, which is a ``trino_type`` in Trino.
+def pair(column: Column, trino_type: str, table: str) -> ColumnPair:
+    """The canonical texts of ``column``, which is a ``trino_type`` in Trino's ``table``.
 
     Raises:
         IncomparableError: the types do not go together.
@@ -36,7 +37,7 @@ def pair(column: Column, trino_type: str) -> ColumnPair:
     if expressions is None:
         raise IncomparableError(
             f"column '{column.name}' is {column.source_type} in the source but"
-            f" {trino_type} in Trino",
+            f" {trino_type} in {table}",
             "give the model's column a type that holds the source's values",
         )
     postgres, trino = expressions
@@ -100,6 +101,9 @@ def _scale(decimal: str) -> int:
 
 
 def _timestamps(name: str, column: Column, trino_type: str) -> tuple[str, str] | None:
+    # A finer time would be rounded below, which hides a difference.
+    if _precision(trino_type) > 6:
+        return None
     local = name
     if trino_type.endswith("with time zone"):
         if not column.base_type.endswith("with time zone"):
@@ -117,3 +121,8 @@ def _timestamps(name: str, column: Column, trino_type: str) -> tuple[str, str] |
         f"(extract(epoch FROM {name}) * 1000000)::bigint::text",
         f"CAST({seconds} * 1000000 + {fraction} AS varchar)",
     )
+
+
+def _precision(timestamp: str) -> int:
+    digits = re.search(r"\((\d+)\)", timestamp)
+    return int(digits[1]) if digits else 3  # Trino's own default

@@ -57,7 +57,7 @@ class PostgresSide:
 
     def buckets(self) -> dict[str, tuple[int, int]]:
         """See ``Side``."""
-        total = " + ".join(f"{self._hash(value)}::numeric" for value in self._values)
+        total = " + ".join(f"{self._hash(value)}::numeric" for value in _placed(self._values))
         rows = self._query(
             f"SELECT {self._bucket()}, count(*), sum({total}) FROM {self._keyed()} GROUP BY 1"
         )
@@ -112,7 +112,7 @@ class TrinoSide:
 
     def buckets(self) -> dict[str, tuple[int, int]]:
         """See ``Side``."""
-        total = " + ".join(self._hash(value) for value in self._values)
+        total = " + ".join(self._hash(value) for value in _placed(self._values))
         rows = self._trino.query(
             f"SELECT {self._bucket()}, count(*), sum({total}) FROM {self._keyed()} GROUP BY 1"
         )
@@ -136,6 +136,11 @@ class TrinoSide:
         digest = f"to_hex(md5(to_utf8(_key || ':' || {value})))"
         number = f"from_base(substr({digest}, 1, {HASH_DIGITS}), 16)"
         return f"CAST({number} AS decimal(38,0))"
+
+
+def _placed(values: Sequence[str]) -> list[str]:
+    """Texts that say their column too, lest a sum over columns hide swapped values."""
+    return [f"'{position}' || {value}" for position, value in enumerate(values)]
 
 
 def _key_text(texts: Sequence[str], length: str) -> str:

@@ -10,7 +10,7 @@ from ingestion.catalog import read_columns
 from ingestion.column_types import Column
 from ingestion.errors import MissingError, SettingsError
 from ingestion.postgres import connect_reader, plain_errors, quote_identifier
-from ingestion.reconcile.canonical import ColumnPair, pair
+from ingestion.reconcile.canonical import ColumnPair, IncomparableError, pair
 from ingestion.reconcile.compare import (
     ColumnResult,
     Difference,
@@ -86,28 +86,40 @@ def reconcile_table(settings: Settings, table: Table, limit: int = 10) -> Result
 
 
 def _pairs(trino: Trino, tables: Reconcile, columns: Sequence[Column]) -> list[ColumnPair]:
-    types = _silver_types(trino, tables)
-    if lacking := [column.name for column in columns if column.name.lower() not in types]:
-        raise MissingError(
-            f"{tables.silver} lacks the source's column {lacking[0]!r}",
-            "add it to the dbt model",
-        )
-    return [pair(column, types[column.name.lower()]) for column in columns]
+    """The columns' canonical texts, which must be the same in all of the tables.
+
+    Reading the tables together, Trino makes one type of two, decimal and double
+    even a double: a difference would be gone before it is looked at.
+    """
+    first, *others = _tables(tables)
+    types = _types(trino, first, columns)
+    pairs = [pair(c, types[c.name], first) for c in columns]
+    for table in others:
+        found = _types(trino, table, columns)
+        for column, wanted in zip(columns, pairs, strict=True):
+            if pair(column, found[column.name], table) != wanted:
+                raise IncomparableError(
+                    f"column '{column.name}' is {found[column.name]} in {table} but"
+                    f" {types[column.name]} in {first}",
+                    "give both models' columns the same type",
+                )
+    return pairs
 
 
 def _tables(reconcile: Reconcile) -> list[str]:
     return [t for t in (reconcile.silver, reconcile.rejected) if t is not None]
 
 
-def _silver_types(trino: Trino, reconcile: Reconcile) -> dict[str, str]:
-    """The columns that all of the tables have, with silver's types."""
-    types: dict[str, str] | None = None
-    for name in _tables(reconcile):
-        found = trino.columns(name)
-        if not found:
-            raise MissingError(f"table {name} does not exist in Trino", "run dbt first")
-        types = found if types is None else {n: t for n, t in types.items() if n in found}
-    return types or {}
+def _types(trino: Trino, table: str, columns: Sequence[Column]) -> dict[str, str]:
+    """The types in Trino by the source's column names."""
+    types = trino.columns(table)
+    if not types:
+        raise MissingError(f"table {table} does not exist in Trino", "run dbt first")
+    if lacking := [column.name for column in columns if column.name.lower() not in types]:
+        raise MissingError(
+            f"{table} lacks the source's column {lacking[0]!r}", "add it to the dbt model"
+        )
+    return {column.name: types[column.name.lower()] for column in columns}
 
 
 def _in_both(trino: Trino, tables: Reconcile, keys: Sequence[str], limit: int) -> list[str]:

@@ -15,7 +15,7 @@ from pathlib import Path
 from ingestion.errors import DataError
 from ingestion.source.columns import FILE_COLUMNS, application_id, created_at
 
-_INTEGER = re.compile(r"([+-]?[0-9]+)(?:\.0*)?")
+_INTEGER = re.compile(r"([+-]?)0*([0-9]+)(?:\.0*)?")
 _DECIMAL = re.compile(r"[+-]?[0-9]+(?:\.[0-9]*)?")
 
 Parser = Callable[[str], str]
@@ -35,8 +35,10 @@ def integer(low: int, high: int) -> Parser:
         match = _INTEGER.fullmatch(text)
         if match is None:
             raise BadValueError("is not a whole number")
-        value = int(match[1])
-        if not low <= value <= high:
+        sign, digits = match.groups()
+        # No type of ours has more digits, and Python refuses to read thousands.
+        value = int(sign + digits) if len(digits) <= 18 else None
+        if value is None or not low <= value <= high:
             raise BadValueError(f"is not between {low} and {high}")
         return str(value)
 
@@ -126,7 +128,12 @@ _HINT = "nothing was loaded; mend the file and run again"
 
 
 def _check_header(path: Path, line: bytes) -> None:
-    header = line.rstrip(b"\r\n").decode("utf-8", "replace").split(",")
+    # A byte order mark and quotes are how spreadsheets write the same header.
+    decoded = line.decode("utf-8-sig", "replace").rstrip("\r\n")
+    try:
+        header = next(csv.reader([decoded], strict=True), []) or [""]
+    except csv.Error as error:
+        raise DataError(f"{path}, line 1: the header is broken CSV: {error}", _HINT) from None
     for position, expected in enumerate(FILE_COLUMNS, start=1):
         found = header[position - 1] if position <= len(header) else None
         if found != expected:

@@ -31,7 +31,9 @@ def to_chunks(rows: Iterator[list[str]], size: int = 10_000) -> Iterator[CsvChun
     """Group ``rows`` of texts into CSV chunks of ``size`` rows."""
     while batch := list(islice(rows, size)):
         text = io.StringIO()
-        csv.writer(text, lineterminator="\n").writerows(batch)
+        # A value that holds either of the terminator's characters is quoted, as
+        # COPY demands.
+        csv.writer(text, lineterminator="\r\n").writerows(batch)
         yield CsvChunk(len(batch), text.getvalue().encode())
 
 
@@ -74,11 +76,15 @@ def _copy(cursor: extensions.cursor, chunks: Iterator[CsvChunk], total: int | No
     with row_progress("loading", total) as counter, ChunkReader(chunks, counter) as reader:
         try:
             cursor.copy_expert(f"COPY {TABLE} ({columns}) FROM STDIN (FORMAT csv)", reader, 2**20)  # type: ignore[arg-type]
-        except psycopg2.Error:
+        except psycopg2.Error as error:
             # psycopg2 reports a failing read() as a cancelled query; what made
             # it fail is the error worth showing.
             if reader.failure is not None:
                 raise reader.failure from None
+            # Ctrl-C while the server was waited for comes as read() is entered, too
+            # early to be caught in there; nothing else fails it without being caught.
+            if "error in .read() call" in str(error):
+                raise KeyboardInterrupt from None
             raise
         counter.finish(reader.rows)
         return reader.rows
@@ -115,10 +121,16 @@ class ChunkReader:
 
     def read(self, size: int = -1) -> bytes:
         """Up to ``size`` bytes, and none at the end."""
+        try:
+            return self._read(size)
+        except BaseException as error:  # Ctrl-C too
+            self.failure = error
+            raise
+
+    def _read(self, size: int) -> bytes:
         if not self._current:
             item = self._queue.get()
             if isinstance(item, BaseException):
-                self.failure = item
                 raise item
             if item is None:
                 self._queue.put(None)

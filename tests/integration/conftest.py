@@ -100,7 +100,7 @@ class Corner:
     def manifests(self, table: str) -> list[Manifest]:
         bronze = self.bronze
         found = [read_manifest(bronze, key) for key in manifest_keys(bronze, table)]
-        return sorted(found, key=lambda manifest: manifest.order)
+        return sorted(found, key=lambda manifest: manifest.snapshot_id)
 
     def landed(self, manifest: Manifest) -> pa.Table:
         """A snapshot's rows, read from its objects, without Trino."""

@@ -6,7 +6,8 @@ import subprocess
 import sys
 import threading
 import time
-from datetime import UTC, datetime
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +15,19 @@ import pytest
 from limits import make_limits
 
 from ingestion.batch import run as batch_run
-from ingestion.batch.plan import SLICE_BLOCKS
-from ingestion.batch.snapshot import open_snapshot
+from ingestion.batch.manifest import land_manifest
+from ingestion.batch.plan import SLICE_BLOCKS, Slice
+from ingestion.batch.snapshot import open_snapshot, snapshot_id
 from ingestion.batch.write import PartWriter
-from ingestion.errors import DataError, LockedError, MissingError, ServiceError, SettingsError
+from ingestion.catalog import Leaf
+from ingestion.errors import (
+    DataError,
+    IngestionError,
+    LockedError,
+    MissingError,
+    ServiceError,
+    SettingsError,
+)
 
 
 def test_all_types_come_through_trino_at_their_limits(corner: Any) -> None:
@@ -233,6 +243,57 @@ def test_a_snapshot_is_consistent_while_writers_run(corner: Any) -> None:
             writer.join()
 
 
+def test_no_table_becomes_visible_before_all_are_landed(corner: Any) -> None:
+    corner.sql(
+        f"CREATE TABLE {corner.schema}.good (id integer PRIMARY KEY)",
+        f"INSERT INTO {corner.schema}.good VALUES (1)",
+        f"CREATE TABLE {corner.schema}.bad (id integer PRIMARY KEY, d date)",
+        f"INSERT INTO {corner.schema}.bad VALUES (1, 'infinity')",
+    )
+    good, bad = corner.configure("good"), corner.configure("bad")
+    with pytest.raises(DataError):
+        corner.land()
+    assert list(corner.bronze.keys(f"batch/{good}/")), "the first table was not read before"
+    assert corner.manifests(good) == corner.manifests(bad) == []
+
+
+@pytest.mark.parametrize("mode", ["full", "incremental"])
+def test_a_source_whose_log_went_back_is_refused(corner: Any, mode: str) -> None:
+    """As after a restore to a fresh server: silver would keep the older rows."""
+    table = make_changing(corner)
+    (real,) = corner.land()
+    ahead = real.model_copy(update={"snapshot_id": real.snapshot_id + "1", "lsn": 2 * real.lsn})
+    land_manifest(corner.bronze, ahead)
+    with pytest.raises(DataError, match=f"{table}: the source is behind snapshot") as failure:
+        corner.land(mode)
+    assert ahead.snapshot_id in failure.value.message
+    assert f"{table}+*.json" in failure.value.hint
+    assert corner.manifests(table) == [real, ahead]
+
+
+def test_a_source_whose_clock_went_back_is_refused(corner: Any) -> None:
+    """The next incremental batch would go on from the wrong snapshot."""
+    table = make_changing(corner)
+    (real,) = corner.land()
+    tomorrow = datetime.now(UTC) + timedelta(days=1)
+    ahead = real.model_copy(
+        update={"snapshot_id": snapshot_id(tomorrow), "taken_at": tomorrow.isoformat()}
+    )
+    land_manifest(corner.bronze, ahead)
+    with pytest.raises(DataError, match="its clock or its log went back"):
+        corner.land()
+    assert corner.manifests(table) == [real, ahead]
+
+
+def test_the_snapshots_of_one_table_do_not_hold_up_another(corner: Any) -> None:
+    make_changing(corner)
+    (real,) = corner.land()
+    land_manifest(corner.bronze, real.model_copy(update={"snapshot_id": "3", "lsn": 2 * real.lsn}))
+    corner.sql(f"CREATE TABLE {corner.schema}.other (id integer PRIMARY KEY)")
+    other = corner.configure("other")
+    assert len(corner.land(names=[other])) == 1
+
+
 LOADER = """
 import sys
 from pathlib import Path
@@ -307,6 +368,106 @@ def land_when_free(corner: Any) -> Any:
     return corner.land()
 
 
+# In brackets it is waited for once, not for each row.
+SLOW = "(SELECT pg_sleep(30)) IS NULL"
+
+
+def slow_and(monkeypatch: pytest.MonkeyPatch, condition: str) -> None:
+    """Make one worker of two wait in PostgreSQL, the other meet the condition."""
+
+    def slices(leaves: Sequence[Leaf]) -> list[Slice]:
+        return [Slice(leaves[0].name, SLOW), Slice(leaves[0].name, condition)]
+
+    monkeypatch.setattr(batch_run, "full_slices", slices)
+
+
+# The second fails once rows are streaming.
+@pytest.mark.parametrize("condition", ["1 / (id - 2) = 0", "1 / (id - 200000) < 2"])
+def test_one_workers_failure_ends_the_others_at_once(
+    corner: Any, monkeypatch: pytest.MonkeyPatch, condition: str
+) -> None:
+    corner.sql(
+        f"CREATE TABLE {corner.schema}.t (id integer)",
+        f"INSERT INTO {corner.schema}.t SELECT generate_series(1, 200000)",
+    )
+    table = corner.configure("t")
+    slow_and(monkeypatch, condition)
+    began = time.monotonic()
+    with pytest.raises(IngestionError, match=r"^reading .*: division by zero$"):
+        corner.land()
+    assert time.monotonic() - began < 20
+    assert corner.manifests(table) == []
+
+
+def test_a_worker_whose_connection_breaks_is_a_service_failure(
+    corner: Any, administrator: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    corner.sql(
+        f"CREATE TABLE {corner.schema}.t (id integer)", f"INSERT INTO {corner.schema}.t VALUES (1)"
+    )
+    corner.configure("t")
+    slow_and(monkeypatch, "true")
+    killer = threading.Thread(target=kill_when_slow, args=(corner, administrator))
+    killer.start()
+    with pytest.raises(ServiceError, match="terminating connection"):
+        corner.land()
+    killer.join()
+
+
+def kill_when_slow(corner: Any, administrator: Any) -> None:
+    cursor = administrator.cursor()
+    wait_until_slow(corner, cursor)
+    cursor.execute(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE %s",
+        (slow_query(corner),),
+    )
+
+
+def slow_query(corner: Any) -> str:
+    return f"COPY (%{corner.schema}.t WHERE {SLOW}%"
+
+
+def wait_until_slow(corner: Any, cursor: Any) -> None:
+    for _ in range(200):
+        cursor.execute("SELECT 1 FROM pg_stat_activity WHERE query LIKE %s", (slow_query(corner),))
+        if cursor.fetchone():
+            return
+        time.sleep(0.05)
+    raise AssertionError("no worker came to wait")
+
+
+INTERRUPTED = f"""
+import ingestion.batch.run as run
+from ingestion.batch.plan import Slice
+from ingestion.cli import main
+run.full_slices = lambda leaves: [Slice(leaves[0].name, {SLOW!r})] * 2
+main()
+"""
+
+
+def test_ctrl_c_ends_workers_that_wait(corner: Any, administrator: Any) -> None:
+    corner.sql(
+        f"CREATE TABLE {corner.schema}.t (id integer)", f"INSERT INTO {corner.schema}.t VALUES (1)"
+    )
+    table = corner.configure("t")
+    loader = subprocess.Popen(
+        [
+            *(sys.executable, "-c", INTERRUPTED, "batch"),
+            *("--tables-file", str(corner.tables_file), "--workers", "2"),
+        ],
+        env=corner.environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    wait_until_slow(corner, administrator.cursor())
+    loader.send_signal(signal.SIGINT)
+    shown, said = loader.communicate(timeout=20)
+    assert (loader.returncode, shown) == (130, "")
+    assert said == "stopped; nothing half done is visible\n"
+    assert corner.manifests(table) == []
+
+
 def make_changing(corner: Any, **cursor: Any) -> str:
     corner.sql(
         f"CREATE TABLE {corner.schema}.t (id integer PRIMARY KEY, x text, at timestamptz)",
@@ -328,7 +489,7 @@ def test_incremental_lands_what_changed_and_the_overlap(corner: Any) -> None:
     assert changed.cursor_from == "2026-01-01 01:30:00+00"
     assert changed.cursor_to == "2026-02-01 00:00:00+00"
     assert sorted(corner.landed(changed)["id"].to_pylist()) == [5, *range(90, 101)]
-    assert changed.order > full.order
+    assert (changed.lsn, changed.snapshot_id) > (full.lsn, full.snapshot_id)
 
 
 def test_a_date_in_the_future_does_not_hide_later_changes(corner: Any) -> None:
@@ -340,6 +501,47 @@ def test_a_date_in_the_future_does_not_hide_later_changes(corner: Any) -> None:
     corner.sql(f"UPDATE {corner.schema}.t SET x = 'new', at = now() WHERE id = 5")
     (changed,) = corner.land("incremental")
     assert sorted(corner.landed(changed)["id"].to_pylist()) == [5, 1000]
+
+
+@pytest.mark.parametrize(
+    "reload",
+    [
+        "TRUNCATE {0}.t; INSERT INTO {0}.t SELECT i, 'other', '2026-01-01'::timestamptz"
+        " + i * interval '1 minute' FROM generate_series(1, 100) AS i",
+        "ALTER TABLE {0}.t ALTER x TYPE varchar(9) USING 'other'",
+    ],
+    ids=["truncate", "rewrite"],
+)
+def test_a_reload_with_the_same_times_is_read_in_full(
+    corner: Any, reload: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    table = make_changing(corner)
+    (first,) = corner.land()
+    corner.sql(reload.format(corner.schema))
+    (again,) = corner.land("incremental")
+    assert (again.mode, again.row_count) == ("full", 100)
+    assert set(corner.landed(again)["x"].to_pylist()) == {"other"}
+    said = " ".join(capsys.readouterr().err.split())
+    assert f"{table}: was truncated, rewritten or partitioned anew since" in said
+    assert first.storage != again.storage
+    (changed,) = corner.land("incremental")
+    assert changed.mode == "incremental"
+
+
+def test_a_truncated_partition_is_read_in_full(corner: Any) -> None:
+    s = corner.schema
+    corner.sql(
+        f"CREATE TABLE {s}.p (id integer, at timestamptz) PARTITION BY RANGE (id)",
+        f"CREATE TABLE {s}.p1 PARTITION OF {s}.p FOR VALUES FROM (0) TO (50)",
+        f"CREATE TABLE {s}.p2 PARTITION OF {s}.p FOR VALUES FROM (50) TO (100)",
+        f"INSERT INTO {s}.p SELECT i, '2026-01-01' FROM generate_series(0, 99) AS i",
+    )
+    corner.configure("p", cursor={"column": "at"})
+    corner.land()
+    corner.sql(f"TRUNCATE {s}.p2")
+    (again,) = corner.land("incremental")
+    assert (again.mode, again.row_count) == ("full", 50)
+    assert corner.land("incremental")[0].mode == "incremental"
 
 
 def test_nothing_changed_keeps_the_cursor(corner: Any) -> None:

@@ -102,6 +102,23 @@ def test_two_rows_with_swapped_values_are_found(corner: Any, silver: str) -> Non
     ]
 
 
+def test_two_columns_with_swapped_values_are_shown(corner: Any) -> None:
+    """The sum over a row's columns would be the same."""
+    s = corner.schema
+    corner.sql(
+        f"CREATE TABLE {s}.t (id integer PRIMARY KEY, a text, b text)",
+        f"INSERT INTO {s}.t VALUES (1, 'one', 'two'), (2, 'three', 'three')",
+    )
+    table = corner.configure("t", reconcile={"silver": f"{corner.silver}.t"})
+    corner.land()
+    corner.ensure_tables()
+    make_silver(corner, table, "id, b AS a, a AS b", "t")
+    assert found(reconcile(corner)) == [
+        ("1", "a", "one", "two", "differs"),
+        ("1", "b", "two", "one", "differs"),
+    ]
+
+
 def test_a_row_that_is_missing_and_another_twice_are_found(corner: Any, silver: str) -> None:
     """The row counts are equal."""
     corner.trino.query(f"DELETE FROM {silver} WHERE id = 1")
@@ -173,9 +190,9 @@ def test_all_types_compare_at_their_limits(corner: Any) -> None:
         ("id, note, at", "lacks the source's column 'money'"),
         (
             "id, CAST(money AS varchar) AS money, note, at",
-            r"numeric\(12,2\) in the source but varchar",
+            r"numeric\(12,2\) in the source but varchar in iceberg",
         ),
-        ("id, CAST(money AS double) AS money, note, at", "but double in Trino"),
+        ("id, CAST(money AS double) AS money, note, at", "money.* but double in iceberg.*other"),
     ],
 )
 def test_columns_that_do_not_fit_are_refused(
@@ -185,4 +202,25 @@ def test_columns_that_do_not_fit_are_refused(
     entry = corner.entries.pop()
     corner.configure("t", reconcile={**entry["reconcile"], "silver": f"{corner.silver}.other"})
     with pytest.raises(IngestionError, match=complaint):
+        reconcile(corner)
+
+
+@pytest.mark.parametrize(
+    ("columns", "complaint"),
+    [
+        ("id, CAST(money AS double) AS money, note, at", "'money' is numeric.* but double in {}"),
+        ("id, CAST(money AS decimal(14,3)) AS money, note, at", r"decimal\(14,3\) in {} but decim"),
+        ("id, money, note, CAST(at AS timestamp(6)) AS at", r"'at' is timestamp\(6\) in {} but"),
+        ("id, money, at", "{} lacks the source's column 'note'"),
+    ],
+)
+def test_rejected_columns_of_another_type_are_refused(
+    corner: Any, silver: str, columns: str, complaint: str
+) -> None:
+    """Read together with silver's they would be converted, and differences with them."""
+    name = f"{corner.silver}.other"
+    corner.trino.query(f"CREATE TABLE {name} AS SELECT {columns} FROM {corner.silver}.rejected")
+    corner.entries.pop()
+    corner.configure("t", reconcile={"silver": silver, "rejected": name})
+    with pytest.raises(IngestionError, match=complaint.format(name)):
         reconcile(corner)

@@ -1,7 +1,9 @@
 """The source database: loaded from the file or generated, all or nothing."""
 
+import signal
 import subprocess
 import sys
+import time
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -54,6 +56,14 @@ def test_a_file_is_loaded_with_the_key_and_times_of_its_order(corner: Any, tmp_p
     assert rows[0][9] == share
 
 
+def test_a_quoted_carriage_return_is_part_of_the_value(corner: Any, tmp_path: Path) -> None:
+    odd = GOOD.replace("RENT", '"RE\rNT"')
+    assert load(corner, write(tmp_path / "loans.csv", HEADER, odd)).returncode == 0
+    assert corner.sql(f"SELECT person_home_ownership FROM {corner.schema}.loan_applications") == [
+        ("RE\rNT",)
+    ]
+
+
 @pytest.mark.parametrize(
     ("line", "complaint"),
     [
@@ -81,6 +91,60 @@ def test_a_bad_line_far_down_a_file_leaves_the_old_rows(corner: Any, tmp_path: P
     assert done.returncode == 3
     assert "line 50002" in done.stderr
     assert corner.sql(f"SELECT count(*) FROM {corner.schema}.loan_applications") == [(1,)]
+
+
+@pytest.mark.parametrize(
+    "seconds_per_chunk",
+    # It waits for the thread that makes the rows, or for the server to store them.
+    [0.05, 0],
+    ids=["rows", "server"],
+)
+def test_ctrl_c_while_loading_is_no_failure_of_the_service(
+    corner: Any, administrator: Any, seconds_per_chunk: float
+) -> None:
+    replace_content(corner.settings, generate_chunks(1, 1), schema=corner.schema)
+    loader = subprocess.Popen(
+        [
+            *(sys.executable, "-c", ENDLESS.format(seconds_per_chunk)),
+            *("source", "generate", "--rows", "9", "--schema", corner.schema),
+        ],
+        env=corner.environment(),
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    wait_for_copy(administrator.cursor())
+    loader.send_signal(signal.SIGINT)
+    _, said = loader.communicate(timeout=20)
+    assert said == "stopped; nothing half done is visible\n"
+    assert loader.returncode == 130
+    assert corner.sql(f"SELECT count(*) FROM {corner.schema}.loan_applications") == [(1,)]
+
+
+ENDLESS = """
+import itertools, time
+from ingestion import cli
+from ingestion.source.generator import generate_chunks
+from ingestion.source.load import CsvChunk
+def forever(*_):
+    lines = bytes(next(generate_chunks(1000, 1)).data).decode().splitlines()
+    rests = [line.split(",", 1)[1] for line in lines]
+    for block in itertools.count():
+        time.sleep({0})
+        rows = [f"{{block * 1000 + i}},{{rest}}" for i, rest in enumerate(rests)]
+        yield CsvChunk(1000, "\\n".join([*rows, ""]).encode())
+cli.generate_chunks = forever
+cli.main()
+"""
+
+
+def wait_for_copy(cursor: Any) -> None:
+    """Wait until a COPY has stored some rows."""
+    for _ in range(200):
+        cursor.execute("SELECT 1 FROM pg_stat_progress_copy WHERE tuples_processed > 5000")
+        if cursor.fetchone():
+            return
+        time.sleep(0.05)
+    raise AssertionError("no COPY began")
 
 
 def test_generated_rows_depend_on_the_seed_alone(corner: Any) -> None:

@@ -92,11 +92,13 @@ def test_the_limit_is_kept_and_keys_come_in_order() -> None:
         ("numeric(5,2)", "double"),
         ("timestamp without time zone", "timestamp(6) with time zone"),
         ("date", "timestamp(6)"),
+        ("timestamp without time zone", "timestamp(9)"),
+        ("timestamp with time zone", "timestamp(7) with time zone"),
     ],
 )
 def test_types_that_do_not_go_together_are_refused(source: str, trino: str) -> None:
     with pytest.raises(IncomparableError, match="column 'x'"):
-        pair(Column("x", source, source), trino)
+        pair(Column("x", source, source), trino, "a.b.c")
 
 
 @pytest.mark.parametrize(
@@ -111,13 +113,13 @@ def test_types_that_do_not_go_together_are_refused(source: str, trino: str) -> N
     ],
 )
 def test_types_that_go_together_have_a_text_each(source: str, trino: str) -> None:
-    found: Any = pair(Column("x", source, source), trino)
+    found: Any = pair(Column("x", source, source), trino, "a.b.c")
     assert found.postgres.startswith("coalesce('V' || ")
     assert found.trino.startswith("coalesce('V' || ")
 
 
 def test_decimals_are_compared_at_the_finer_scale() -> None:
     """Cast to the source's scale, silver's 1.005 would pass for 1.01."""
-    found = pair(Column("x", "numeric(5,2)", "numeric(5,2)"), "decimal(8,3)")
+    found = pair(Column("x", "numeric(5,2)", "numeric(5,2)"), "decimal(8,3)", "a.b.c")
     assert "decimal(38,3)" in found.trino
     assert ",3)" in found.postgres

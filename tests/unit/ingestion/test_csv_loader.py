@@ -46,6 +46,19 @@ def test_a_quoted_comma_is_part_of_the_value(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    "header",
+    [
+        "\ufeff" + HEADER,
+        HEADER.replace("person_age", '"person_age"'),
+        "\ufeff" + ",".join(f'"{name}"' for name in FILE_COLUMNS) + "\r",
+    ],
+)
+def test_a_header_may_be_quoted_and_have_a_byte_order_mark(tmp_path: Path, header: str) -> None:
+    (row,) = read(tmp_path, f"{header}\n{GOOD}\n")
+    assert row[1] == "22"
+
+
+@pytest.mark.parametrize(
     ("content", "complaint"),
     [
         ("", "line 1: column 1 of the header must be 'person_age' but is ''"),
@@ -53,7 +66,8 @@ def test_a_quoted_comma_is_part_of_the_value(tmp_path: Path) -> None:
         (HEADER[:-12], "line 1: column 14 of the header must be 'loan_status' but is nothing"),
         (HEADER + ",extra", "unknown column 'extra' after 'loan_status'"),
         (HEADER.upper(), "column 1 of the header"),
-        ("\ufeff" + HEADER, "column 1 of the header"),
+        ('"' + HEADER, "line 1: the header is broken CSV: unexpected end"),
+        ("x" * 200_000, "line 1: the header is broken CSV: field larger"),
         (HEADER + "\n", "holds a header and no rows"),
         (f"{HEADER}\n{GOOD}\n\n{GOOD}\n", "line 3: has 0 values"),
         (f"{HEADER}\n{GOOD[:-2]}\n", "line 2: has 13 values, not 14: column 'loan_status'"),
@@ -61,6 +75,7 @@ def test_a_quoted_comma_is_part_of_the_value(tmp_path: Path) -> None:
         (f"{HEADER}\n{GOOD.replace('RENT', '')}\n", "line 2: column 'person_home_ownership' is"),
         (f"{HEADER}\n{GOOD.replace('22.0', '22.5')}\n", "column 'person_age': '22.5' is not a wh"),
         (f"{HEADER}\n{GOOD.replace('22.0', '-1')}\n", "column 'person_age': '-1' is not between"),
+        (f"{HEADER}\n{GOOD.replace('561', '9' * 5000)}\n", "9…' is not between 0 and 2147483647"),
         (f"{HEADER}\n{GOOD.replace('561', '2147483648')}\n", "'credit_score': '2147483648' is no"),
         (f"{HEADER}\n{GOOD.replace('0.49', '0.495')}\n", "'loan_percent_income': '0.495' has mor"),
         (f"{HEADER}\n{GOOD.replace('16.02', '1000')}\n", "column 'loan_int_rate': '1000' is not b"),
@@ -88,6 +103,10 @@ def test_a_missing_file_is_said(tmp_path: Path) -> None:
 @given(st.integers(0, 2**31 - 1), st.sampled_from(["", ".", ".0", ".000"]))
 def test_whole_numbers_pass_however_they_are_written(value: int, tail: str) -> None:
     assert PARSERS["person_age"](f"{value}{tail}") == str(value)
+
+
+def test_leading_zeros_do_not_count() -> None:
+    assert PARSERS["person_age"]("0" * 5000 + "22.0") == "22"
 
 
 @given(st.decimals(0, Decimal("9999999999.99"), places=2))

@@ -16,11 +16,11 @@ def test_each_page_is_in_exactly_one_range(blocks: int, size: int) -> None:
 
 
 def test_an_empty_table_has_no_slices() -> None:
-    assert full_slices([Leaf("public.t", 0)]) == []
+    assert full_slices([Leaf("public.t", 0, 1)]) == []
 
 
 def test_a_slice_reads_one_leaf_alone() -> None:
-    first, second, other = full_slices([Leaf("s.a", 3), Leaf("s.b", 1)], size=2)
+    first, second, other = full_slices([Leaf("s.a", 3, 1), Leaf("s.b", 1, 2)], size=2)
     columns = [Column("id", "bigint", "bigint"), Column("u", "uuid", "uuid")]
     assert first.query(columns) == (
         'SELECT "id", "u"::text AS "u" FROM ONLY s.a'

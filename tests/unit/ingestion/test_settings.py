@@ -6,6 +6,7 @@ import pytest
 
 from ingestion.errors import SettingsError
 from ingestion.settings import Settings, get_settings
+from ingestion.storage import Bronze
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 
@@ -41,3 +42,26 @@ def test_a_wrong_setting_is_named(env: Path) -> None:
     env.write_text(env.read_text().replace("POSTGRES_PORT=5432", "POSTGRES_PORT=many"))
     with pytest.raises(SettingsError, match="POSTGRES_PORT"):
         get_settings()
+
+
+@pytest.mark.parametrize(
+    "endpoint", ["127.0.0.1:9000", "localhost", "http://", "s3://b", "http://a b", "http://a_b:1"]
+)
+def test_an_endpoint_that_is_no_address_is_said(
+    monkeypatch: pytest.MonkeyPatch, endpoint: str
+) -> None:
+    monkeypatch.setenv("S3_ENDPOINT", endpoint)
+    with pytest.raises(SettingsError) as failure:
+        get_settings()
+    assert "S3_ENDPOINT: " in failure.value.message
+    assert f"must be like http://127.0.0.1:9000, not '{endpoint}'" in failure.value.message
+
+
+@pytest.mark.parametrize(
+    "endpoint", ["http://localhost:9000/", "https://s3.eu-1.example.com", "http://[::1]:9000"]
+)
+def test_an_endpoint_that_is_an_address_makes_a_client(
+    monkeypatch: pytest.MonkeyPatch, endpoint: str
+) -> None:
+    monkeypatch.setenv("S3_ENDPOINT", endpoint)
+    assert Bronze(get_settings()).uri("a").startswith("s3://")

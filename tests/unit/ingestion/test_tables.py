@@ -34,6 +34,7 @@ def test_an_unknown_table_is_named() -> None:
     ("entry", "complaint"),
     [
         ({**GOOD, "name": "A+b"}, "tables.0.name"),
+        ({**GOOD, "name": "batch_snapshots"}, "tables.0.name: .* the manifests' own table"),
         ({**GOOD, "key": []}, "tables.0.key"),
         ({**GOOD, "kee": 1}, "tables.0.kee"),
         ({"name": "a"}, "tables.0.source"),

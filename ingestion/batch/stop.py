@@ -1,0 +1,41 @@
+"""Stops workers, also those that wait for PostgreSQL, which sees no flag of ours."""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+import adbc_driver_manager
+import adbc_driver_postgresql.dbapi as adbc
+
+
+class Stop:
+    """A flag that, once set, also ends what the workers' connections are doing."""
+
+    def __init__(self) -> None:
+        self._event = threading.Event()
+        self._lock = threading.Lock()
+        self._connections: list[adbc.Connection] = []
+
+    def is_set(self) -> bool:
+        """Whether the workers shall stop."""
+        return self._event.is_set()
+
+    def set(self) -> None:
+        """Tell the workers to stop and cancel their statements."""
+        self._event.set()
+        with self._lock:
+            for connection in self._connections:
+                # One that cannot be cancelled is broken, and fails by itself.
+                with suppress(adbc_driver_manager.Error):
+                    connection.adbc_cancel()
+
+    @contextmanager
+    def cancels(self, connection: adbc.Connection) -> Iterator[None]:
+        """Within the block, ``set`` cancels what the connection is doing."""
+        with self._lock:
+            self._connections.append(connection)
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._connections.remove(connection)
