@@ -6,9 +6,14 @@ While you write tests, `pytest --keep-stack` reuses it and leaves it running.
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from infra.native.paths import REPO
 from tests.stack import own_stack
+
+# Both would judge the machine: a fresh clone builds Unicode tables at first use.
+settings.register_profile("lakehouse", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("lakehouse")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -24,5 +29,5 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(scope="session")
 def stack(request: pytest.FixtureRequest) -> Iterator[dict[str, str]]:
     """The settings of a running stack, which are also in the environment."""
-    with own_stack(".lakehouse-test", keep=request.config.getoption("--keep-stack")) as settings:
-        yield settings
+    with own_stack(".lakehouse-test", keep=request.config.getoption("--keep-stack")) as running:
+        yield running

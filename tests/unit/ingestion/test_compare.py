@@ -40,7 +40,7 @@ def row(key: int, value: str | None) -> Row:
     return (f"V{key}", f"V{key}", "N" if value is None else f"V{value}")
 
 
-tables = st.dictionaries(st.integers(0, 30), st.none() | st.text(max_size=2))
+tables = st.dictionaries(st.integers(0, 30), st.none() | st.text("ab", max_size=2))
 
 
 @given(tables, tables)
