@@ -5,7 +5,7 @@ import re
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import AfterValidator, SecretStr, ValidationError
+from pydantic import AfterValidator, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from ingestion.errors import SettingsError
@@ -41,6 +41,16 @@ class Settings(BaseSettings):
     bronze_bucket: str
     ingestion_s3_access_key: str
     ingestion_s3_secret_key: SecretStr
+
+    kafka_host: str
+    kafka_port: int
+    connect_host: str
+    connect_port: int
+    stream_topic_prefix: str
+    stream_publication: str
+    stream_slot: str
+    stream_group: str
+    stream_consumers: Annotated[int, Field(ge=1, le=64)]
 
     trino_host: str
     trino_port: int

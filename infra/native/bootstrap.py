@@ -3,24 +3,30 @@
 Everything here may run again at any time and changes nothing that is right.
 """
 
+import base64
+import json
 import shutil
 import tempfile
+import uuid
 from collections.abc import Mapping
 from pathlib import Path
 from string import Template
 
+import requests
 import sqlparse
 import trino
 from minio import Minio
 from minio.credentials.providers import StaticProvider
 from minio.minioadmin import MinioAdmin
 
+from infra.native.errors import LakehouseError
 from infra.native.paths import INFRA
 from infra.native.process import run
 
 Settings = Mapping[str, str]
 
 INITDB_THEN = "check the disk; root needs user namespaces for it: else run as an ordinary user"
+KAFKA_THEN = "check the disk; a half-made folder `kafka` in the state folder may be deleted"
 PSQL_THEN = (
     "`make logs SERVICE=postgres` shows the server's side; a password that it refuses is not the"
     " one that the data was made with: put that one back into .env, or `make clean`"
@@ -68,6 +74,28 @@ def create_databases(env: Settings) -> None:
     if exists.strip() == "f":
         schema = f"{env['HIVE_HOME']}/{METASTORE_SCHEMA}"
         psql(env, user, password, env["METASTORE_DB"], ["--single-transaction", "-f", schema])
+
+
+def format_kafka(env: Settings) -> None:
+    """Make the broker's data folder, under a cluster id of its own."""
+    if Path(env["LAKEHOUSE_STATE"], "kafka/meta.properties").exists():
+        return
+    cluster_id = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+    command = [f"{INFRA}/native/bin/kafka", "128m", "kafka.tools.StorageTool", "format"]
+    command += ["--ignore-formatted", "--cluster-id", cluster_id]
+    run([*command, "--config", f"{INFRA}/kafka/kraft.properties"], KAFKA_THEN, env)
+
+
+def register_connector(env: Settings) -> None:
+    """Tell Connect what Debezium shall do (infra/debezium/source.json).
+
+    The same configuration again changes nothing, another one takes its place.
+    """
+    url = f"http://{env['CONNECT_HOST']}:{env['CONNECT_PORT']}/connectors/source/config"
+    config = json.loads((INFRA / "debezium/source.json").read_text())
+    answer = requests.put(url, json=config, timeout=60)
+    if not answer.ok:
+        raise LakehouseError(f"Connect refuses infra/debezium/source.json: {answer.text}", "mend it")
 
 
 def create_buckets(env: Settings) -> None:

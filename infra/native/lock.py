@@ -44,7 +44,7 @@ def lock_maven() -> None:
         for service, wanted in VERSIONS["maven"].items():
             artifacts = [Artifact.parse(c) for c in [wanted["server"], *wanted.get("jars", [])]]
             artifacts += resolve(wanted.get("resolve", []), Path(folder))
-            for artifact in artifacts:
+            for artifact in dict.fromkeys(artifacts):  # a server may be resolved, too
                 file = download(artifact, Path(folder))
                 lock.write(f"{digest(file)} {service} {artifact}\n")
                 file.unlink()

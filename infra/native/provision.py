@@ -112,11 +112,28 @@ def make_hive(folder: Path, report: Report) -> None:
     for name in VERSIONS["maven"]["hive"]["remove"]:
         (folder / "lib" / name).unlink()
     (folder / "ext").mkdir()
+    fetch_all(jars, folder / "ext", lambda done: report("downloading jars", 0.5 + done / 2))
+
+
+def make_kafka(folder: Path, report: Report) -> None:
+    fetch_all(list(locked("kafka").items()), folder, lambda done: report("downloading jars", done))
+
+
+def make_debezium(folder: Path, report: Report) -> None:
+    [(connector, sha256)] = locked("debezium").items()
+    # Connect takes each folder in its plugin.path for one plugin.
+    (folder / "postgres").mkdir()
+    unpack(connector, sha256, folder / "postgres", report)
+
+
+def fetch_all(
+    jars: list[tuple[Artifact, str]], folder: Path, report: Callable[[float], None]
+) -> None:
     with ThreadPoolExecutor(8) as pool:
-        files = [pool.submit(fetch, jar, digest, folder / "ext") for jar, digest in jars]
+        files = [pool.submit(fetch, jar, sha256, folder) for jar, sha256 in jars]
         for count, file in enumerate(files, start=1):
             file.result()
-            report("downloading the jars it needs for S3", 0.5 + count / len(files) / 2)
+            report(count / len(files))
 
 
 def unpack(server: Artifact, sha256: str, folder: Path, report: Report) -> None:
@@ -189,4 +206,11 @@ def compile_with_progress(
         )
 
 
-MAKERS = {"minio": make_minio, "trino": make_trino, "trino-cli": make_trino_cli, "hive": make_hive}
+MAKERS = {
+    "minio": make_minio,
+    "trino": make_trino,
+    "trino-cli": make_trino_cli,
+    "hive": make_hive,
+    "kafka": make_kafka,
+    "debezium": make_debezium,
+}

@@ -2,10 +2,13 @@
 
 import socket
 import subprocess
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 
 import requests
+from kafka import KafkaAdminClient
+from kafka.errors import KafkaError
 
 from infra.native import bootstrap
 
@@ -28,6 +31,14 @@ class Service:
     prepare: Callable[[Settings], None] = lambda _: None
     setup: Callable[[Settings], None] = lambda _: None
     setup_needs: tuple[str, ...] = ()
+    # The setting that says how many processes there are; without one, it is one.
+    count: str = ""
+
+    def processes(self, env: Settings) -> list[str]:
+        """Its processes, as supervisor names them."""
+        if not self.count:
+            return [self.name]
+        return [f"{self.name}:{self.name}-{number}" for number in range(int(env[self.count]))]
 
 
 def postgres_healthy(env: Settings) -> bool:
@@ -52,6 +63,40 @@ def hive_healthy(env: Settings) -> bool:
 def trino_healthy(env: Settings) -> bool:
     answer = get(f"http://{env['TRINO_HOST']}:{env['TRINO_PORT']}/v1/info")
     return answer is not None and not answer.json()["starting"]
+
+
+def kafka_healthy(env: Settings) -> bool:
+    """The broker opens its port early, and answers when it can be used."""
+    with suppress(KafkaError), admin(env) as kafka:
+        kafka.list_topics()
+        return True
+    return False
+
+
+def connect_healthy(env: Settings) -> bool:
+    return get(f"http://{env['CONNECT_HOST']}:{env['CONNECT_PORT']}/connectors") is not None
+
+
+def consumers_healthy(env: Settings) -> bool:
+    """Each consumer is a member of the group."""
+    with suppress(KafkaError), admin(env) as kafka:
+        group = kafka.describe_groups([env["STREAM_GROUP"]])[env["STREAM_GROUP"]]
+        return bool(group["group_state"] == "Stable") and len(group["members"]) >= int(
+            env["STREAM_CONSUMERS"]
+        )
+    return False
+
+
+@contextmanager
+def admin(env: Settings) -> Iterator[KafkaAdminClient]:
+    """A client that gives up soon: whoever asks for health asks again."""
+    client = KafkaAdminClient(
+        bootstrap_servers=f"{env['KAFKA_HOST']}:{env['KAFKA_PORT']}",
+        request_timeout_ms=3000,
+        bootstrap_timeout_ms=1000,
+    )
+    with closing(client):
+        yield client
 
 
 def get(url: str) -> requests.Response | None:
@@ -94,5 +139,28 @@ SERVICES = [
         where="http://{TRINO_HOST}:{TRINO_PORT}",
         setup=bootstrap.create_schemas,
         setup_needs=("hive",),
+    ),
+    Service(
+        name="kafka",
+        ports=("KAFKA_PORT", "KAFKA_CONTROLLER_PORT"),
+        healthy=kafka_healthy,
+        where="{KAFKA_HOST}:{KAFKA_PORT}",
+        prepare=bootstrap.format_kafka,
+    ),
+    Service(
+        name="connect",
+        ports=("CONNECT_PORT",),
+        healthy=connect_healthy,
+        where="http://{CONNECT_HOST}:{CONNECT_PORT}",
+        needs=("postgres", "kafka"),
+        setup=bootstrap.register_connector,
+    ),
+    Service(
+        name="consumer",
+        ports=(),
+        healthy=consumers_healthy,
+        where="{STREAM_TOPIC_PREFIX}.* -> s3://{BRONZE_BUCKET}/cdc/",
+        needs=("minio", "kafka"),
+        count="STREAM_CONSUMERS",
     ),
 ]

@@ -169,7 +169,7 @@ def bring_up(
     began = time.monotonic()
     try:
         service.prepare(env)
-        fresh = launch(service.name, supervisor)
+        fresh = [launch(process, supervisor) for process in service.processes(env)]
         wait_until(lambda: check_health(service, supervisor, env), service.name)
         seconds = time.monotonic() - began
         for name in service.setup_needs:
@@ -182,7 +182,7 @@ def bring_up(
             f"{service.name} could not be set up: {error}",
             f"`make logs SERVICE={service.name}` shows its side",
         ) from error
-    if fresh:
+    if any(fresh):
         console.print(f"{service.name:<9} ready in {seconds:4.1f} s  {service.where.format(**env)}")
     return seconds
 
@@ -196,14 +196,15 @@ def launch(name: str, supervisor: Supervisor) -> bool:
 
 
 def check_health(service: Service, supervisor: Supervisor, env: Settings) -> bool:
-    state = supervisor.info(service.name)
-    if state["statename"] in ("FATAL", "EXITED", "BACKOFF"):
-        log = Path(state["stdout_logfile"])
-        last = log.read_text(errors="replace").strip().splitlines()[-3:] if log.exists() else []
-        raise LakehouseError(
-            f"{service.name} does not start: " + "\n  ".join(last or [state["spawnerr"]]),
-            f"`make logs SERVICE={service.name}` shows the rest",
-        )
+    for process in service.processes(env):
+        state = supervisor.info(process)
+        if state["statename"] in ("FATAL", "EXITED", "BACKOFF"):
+            log = Path(state["stdout_logfile"])
+            last = log.read_text(errors="replace").strip().splitlines()[-3:] if log.exists() else []
+            raise LakehouseError(
+                f"{service.name} does not start: " + "\n  ".join(last or [state["spawnerr"]]),
+                f"`make logs SERVICE={log.stem}` shows the rest",
+            )
     return service.healthy(env)
 
 
@@ -256,19 +257,21 @@ def status(env: Settings) -> bool:
     table = Table("service", "state", "healthy", "pid", "resident", "where", box=None)
     healthy_all, resident = running, 0
     for service in SERVICES:
-        state = supervisor.info(service.name) if running else {}
-        memory = tree_memory(state.get("pid", 0))
-        healthy = bool(state.get("pid")) and service.healthy(env)
-        healthy_all &= healthy
-        resident += memory
-        table.add_row(
-            service.name,
-            state.get("statename", "STOPPED").lower(),
-            "[green]yes" if healthy else "[red]no",
-            str(state.get("pid") or ""),
-            f"{memory / 2**20:,.0f} MB" if memory else "",
-            service.where.format(**env),
-        )
+        healthy = running and service.healthy(env)
+        for process in service.processes(env):
+            state = supervisor.info(process) if running else {}
+            memory = tree_memory(state.get("pid", 0))
+            alive = bool(state.get("pid")) and healthy
+            healthy_all &= alive
+            resident += memory
+            table.add_row(
+                process.split(":")[-1],
+                state.get("statename", "STOPPED").lower(),
+                "[green]yes" if alive else "[red]no",
+                str(state.get("pid") or ""),
+                f"{memory / 2**20:,.0f} MB" if memory else "",
+                service.where.format(**env),
+            )
     table.add_row("[bold]all", "", "", "", f"[bold]{resident / 2**20:,.0f} MB", "")
     console.print(table)
     return healthy_all

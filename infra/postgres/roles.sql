@@ -10,6 +10,10 @@
 \getenv source_owner_password SOURCE_OWNER_PASSWORD
 \getenv source_reader SOURCE_READER_USER
 \getenv source_reader_password SOURCE_READER_PASSWORD
+\getenv capture SOURCE_CAPTURE_USER
+\getenv capture_password SOURCE_CAPTURE_PASSWORD
+\getenv publication STREAM_PUBLICATION
+\getenv slot STREAM_SLOT
 \getenv metastore METASTORE_DB_USER
 \getenv metastore_password METASTORE_DB_PASSWORD
 \getenv feast FEAST_DB_USER
@@ -19,6 +23,7 @@ create temporary table wanted_role (name text, password text);
 insert into wanted_role values
     (:'source_owner', :'source_owner_password'),
     (:'source_reader', :'source_reader_password'),
+    (:'capture', :'capture_password'),
     (:'metastore', :'metastore_password'),
     (:'feast', :'feast_password');
 
@@ -49,3 +54,28 @@ grant connect on database :"source_db" to :"source_reader";
 grant usage on schema public to :"source_reader";
 alter default privileges for role :"source_owner" in schema public
 grant select on tables to :"source_reader";
+
+-- Change data capture. The user reads the log and sees no table but its own: the
+-- heartbeat, which it updates so that its position in the log moves on while the
+-- source is quiet and other databases write.
+alter role :"capture" replication;
+grant connect on database :"source_db" to :"capture";
+create schema if not exists debezium authorization :"capture";
+set role :"capture";
+create table if not exists debezium.heartbeat (
+    id integer primary key default 1 check (id = 1),
+    beat_at timestamptz not null
+);
+insert into debezium.heartbeat (beat_at) values (now()) on conflict do nothing;
+reset role;
+
+-- The publication says which tables are captured. Its owner is the source's, whose
+-- `python -m ingestion stream capture` adds the configured tables.
+select format('create publication %I for table debezium.heartbeat', :'publication')
+where :'publication' not in (select pubname from pg_publication) \gexec
+alter publication :"publication" owner to :"source_owner";
+alter publication :"publication" set (publish_via_partition_root = true);
+
+-- From here on no change is lost, whether Debezium runs yet or not.
+select pg_create_logical_replication_slot(:'slot', 'pgoutput')
+where :'slot' not in (select slot_name from pg_replication_slots) \g /dev/null
