@@ -4,7 +4,7 @@ with
 
 snapshots as (
 
-    select * from {{ ref('int_batch_snapshots__current') }}
+    select * from {{ ref('int_batch_snapshots__effective') }}
     where table_name = 'loan_applications'
 
 ),

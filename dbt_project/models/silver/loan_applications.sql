@@ -2,7 +2,7 @@ with
 
 applications as (
 
-    select * from {{ ref('int_loan_applications__current') }}
+    select * from {{ ref('int_loan_applications__state') }}
 
 ),
 
@@ -39,11 +39,11 @@ accepted as (
         updated_at,
 
         ---------- lineage
-        _snapshot_id,
+        _version_id,
         _known_at
 
     from applications
-    where cardinality(broken_rules) = 0
+    where outcome = 'accepted'
 
 )
 

@@ -30,7 +30,7 @@ def test_every_model_and_column_is_described(sql: Path) -> None:
 
 @pytest.mark.parametrize("rule", [rule["name"] for rule in RULES])
 def test_every_rule_is_in_the_unit_test_of_rules(rule: str) -> None:
-    test = unit_tests("int_loan_applications__current")["every_rule_has_two_sides"]
+    test = unit_tests("int_loan_applications__state")["every_rule_has_two_sides"]
     assert [rule] in [row["broken_rules"] for row in test["expect"]["rows"]]
 
 

@@ -1,0 +1,172 @@
+{#
+    The rule of truth: of all that is claimed of an application, what holds.
+
+    The CTEs of a query that has `claims` (see int_loan_applications__claims) and
+    `snapshots` (int_batch_snapshots__effective); the last of them, `decided`, has
+    one row per application.
+
+    - Among events the greatest lsn wins: who changes a row holds its lock, so the
+      order of the log is the order of the row's versions. A TRUNCATE is an event
+      of every application.
+    - Among batch rows the newest snapshot wins. The newest full one speaks of
+      every application: what it lacks was deleted.
+    - Between the two: an event that the snapshot sees is older than the row, any
+      other is newer. Their positions in the log do not say it: a change written
+      before the snapshot may be committed after it.
+
+    Each is the greatest of its kind, so neither the order of arrival nor
+    repetition matters.
+#}
+{% macro decide() -%}
+newest_truncate as (
+
+    select
+        max(lsn) as lsn,
+        max_by(tx_id, lsn) as tx_id,
+        max_by(changed_at, lsn) as changed_at,
+        max_by(known_at, lsn) as known_at
+    from claims
+    where claim = 'truncate'
+
+),
+
+newest_full as (
+
+    select
+        max(snapshot_id) as snapshot_id,
+        max(taken_at) as taken_at
+    from snapshots
+    where snapshot_mode = 'full'
+
+),
+
+-- What was decided before stands for its newest event and its newest row.
+sided as (
+
+    select
+        claims.*,
+        coalesce(side.side, if(claims.claim = 'event', 'stream', 'batch')) as side
+    from claims
+    left join unnest(if(claims.claim = 'known', array['stream', 'batch']))
+        as side (side) on true
+    where claims.claim in ('known', 'event', 'row')
+
+),
+
+ranked as (
+
+    select
+        *,
+        row_number() over (
+            partition by application_id, side
+            order by
+                if(side = 'stream', lsn) desc nulls last,
+                if(side = 'batch', snapshot_id) desc nulls last,
+                claim = 'known'
+        ) as rank_on_side
+    from sided
+
+),
+
+-- One or two claims per application, each beside both sides' positions.
+newest as (
+
+    select
+        *,
+        max(if(side = 'stream', lsn)) over by_application as event_lsn,
+        max(if(side = 'stream', tx_id)) over by_application as event_tx_id,
+        max(if(side = 'batch', snapshot_id)) over by_application
+            as row_snapshot_id
+    from ranked
+    where rank_on_side = 1
+    window by_application as (partition by application_id)
+
+),
+
+with_truncate_and_full as (
+
+    select
+        newest.*,
+        newest_truncate.changed_at as truncated_at,
+        newest_truncate.known_at as truncate_known_at,
+        newest_full.taken_at as full_taken_at,
+        coalesce(newest_truncate.lsn > coalesce(event_lsn, -1), false)
+            as is_truncated,
+        coalesce(newest_full.snapshot_id > coalesce(row_snapshot_id, ''), false)
+            as is_absent,
+        greatest(
+            coalesce(newest_truncate.lsn, event_lsn),
+            coalesce(event_lsn, newest_truncate.lsn)
+        ) as key_lsn,
+        if(
+            newest_truncate.lsn > coalesce(event_lsn, -1),
+            newest_truncate.tx_id, event_tx_id
+        ) as key_tx_id,
+        greatest(
+            coalesce(newest_full.snapshot_id, row_snapshot_id),
+            coalesce(row_snapshot_id, newest_full.snapshot_id)
+        ) as key_snapshot_id
+    from newest
+    cross join newest_truncate
+    cross join newest_full
+
+),
+
+judged as (
+
+    select
+        with_truncate_and_full.*,
+        if(
+            key_lsn is not null
+            and not {{ is_visible('key_tx_id', 'snapshots') }},
+            'stream', 'batch'
+        ) as winner
+    from with_truncate_and_full
+    left join snapshots on key_snapshot_id = snapshots.snapshot_id
+
+),
+
+-- A side that wins by a TRUNCATE or by absence may have no claim of its own:
+-- then the other one's brings the key.
+chosen as (
+
+    select
+        *,
+        row_number() over (
+            partition by application_id
+            order by side = winner desc
+        ) as choice,
+        if(winner = 'stream', is_truncated, is_absent)
+        or if(side = winner, is_deleted, true) as is_gone
+    from judged
+
+),
+
+decided as (
+
+    select
+        application_id,
+        winner as decided_by,
+        is_gone,
+        key_lsn,
+        key_tx_id,
+        key_snapshot_id,
+        if(
+            winner = 'stream',
+            lpad(cast(key_lsn as varchar), 20, '0'), key_snapshot_id
+        ) as version_id,
+        case
+            when winner = 'stream' and is_truncated then truncated_at
+            when winner = 'stream' then changed_at
+        end as changed_at,
+        case
+            when winner = 'stream' and is_truncated then truncate_known_at
+            when winner = 'batch' and is_absent then full_taken_at
+            else known_at
+        end as known_at,
+        {{ loan_attributes(unless='is_gone') }}
+    from chosen
+    where choice = 1
+
+)
+{%- endmacro %}

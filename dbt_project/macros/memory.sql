@@ -1,0 +1,35 @@
+{#
+    Silver is folded from what landed, run by run. What the fold has to remember
+    are tables that the models of the next run read before they write them, which
+    `ref` calls a cycle: these macros find them by name. On the first run, and
+    with --full-refresh, there is nothing to remember.
+#}
+{% macro remembered(name) -%}
+    {%- if execute and not flags.FULL_REFRESH -%}
+        {{ return(adapter.get_relation(
+            database=target.database,
+            schema=generate_schema_name('silver', none) | trim,
+            identifier=name
+        )) }}
+    {%- endif -%}
+    {{ return(none) }}
+{%- endmacro %}
+
+{# How far the fold has come; none if any of its tables is gone: then from the start. #}
+{% macro remembered_progress() -%}
+    {%- set found = namespace(all=true) -%}
+    {%- for name in ['landed', 'state', 'versions', 'progress'] -%}
+        {%- if not remembered('int_loan_applications__' ~ name) -%}
+            {%- set found.all = false -%}
+        {%- endif -%}
+    {%- endfor -%}
+    {{ return(remembered('int_loan_applications__progress') if found.all else none) }}
+{%- endmacro %}
+
+{# The value of a query that has one row and one column; `otherwise` while parsing. #}
+{% macro value_of(query, otherwise) -%}
+    {%- if execute -%}
+        {{ return(run_query(query).rows[0][0]) }}
+    {%- endif -%}
+    {{ return(otherwise) }}
+{%- endmacro %}

@@ -1,0 +1,110 @@
+{#- What may be here already is no further back in the log than what landed. -#}
+{% do check_full_refresh(['int_loan_applications__landed']) %}
+{% set since = value_of(
+    "select coalesce(min(lsn), 0) from (select lsn from "
+    ~ ref('int_loan_applications__landed') ~ " union all select snapshot_lsn from "
+    ~ ref('int_batch_snapshots__effective') ~ ")", 0
+) %}
+{% set progress = remembered_progress() %}
+
+with
+
+landed as (
+
+    select * from {{ ref('int_loan_applications__landed') }}
+
+),
+
+new_snapshots as (
+
+    select * from {{ ref('int_batch_snapshots__effective') }}
+    where
+        table_name = 'loan_applications'
+        {% if progress %}
+        and snapshot_id not in (select input_id from {{ progress }})
+        {% endif %}
+
+),
+
+state as (
+
+    select * from {{ ref('int_loan_applications__state') }}
+
+),
+
+events as (
+
+    select
+        *,
+        row_number() over (
+            partition by application_id, lsn
+            order by known_at
+        ) as repetition
+    from landed
+    where claim = 'event'
+
+),
+
+from_stream as (
+
+    select
+        application_id,
+        lpad(cast(lsn as varchar), 20, '0') as version_id,
+        is_deleted,
+        {{ loan_attributes() }},
+        changed_at,
+        known_at,
+        lsn,
+        tx_id,
+        cast(null as bigint) as snapshot_xmin,
+        cast(null as bigint) as snapshot_xmax,
+        cast(null as array(bigint)) as snapshot_xip
+    from events
+    where repetition = 1
+
+),
+
+-- Of the batch rows, those by which the state became another.
+from_batch as (
+
+    select
+        state.application_id,
+        state._version_id as version_id,
+        state.outcome = 'deleted' as is_deleted,
+        {{ loan_attributes('state') }},
+        coalesce(state.updated_at, state._known_at) as changed_at,
+        state._known_at as known_at,
+        new_snapshots.snapshot_lsn as lsn,
+        cast(null as bigint) as tx_id,
+        new_snapshots.snapshot_xmin,
+        new_snapshots.snapshot_xmax,
+        new_snapshots.snapshot_xip
+    from state
+    inner join new_snapshots on state._version_id = new_snapshots.snapshot_id
+
+),
+
+versions as (
+
+    select * from from_stream
+    union all
+    select * from from_batch
+
+),
+
+new_versions as (
+
+    select versions.*
+    from versions
+    {% if is_incremental() %}
+        left join {{ this }} as known
+            on
+                versions.application_id = known.application_id
+                and versions.version_id = known.version_id
+                and known.lsn >= {{ since }}
+        where known.application_id is null
+    {% endif %}
+
+)
+
+select * from new_versions
