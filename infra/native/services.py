@@ -38,7 +38,8 @@ class Service:
         """Its processes, as supervisor names them."""
         if not self.count:
             return [self.name]
-        return [f"{self.name}:{self.name}-{number}" for number in range(int(env[self.count]))]
+        numbers = range(1, int(env[self.count]) + 1)
+        return [f"{self.name}:{self.name}-{number}" for number in numbers]
 
 
 def postgres_healthy(env: Settings) -> bool:
