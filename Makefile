@@ -29,12 +29,20 @@ ACTIVATE := source infra/activate.sh
 #-------- run it
 
 .PHONY: demo
-demo: up ## Source to features, end to end: sets up, runs, checks, sums up [LOAN_CSV=file ROWS=45000]
+demo: up ## Source to features, by batch and by stream: sets up, runs, checks, sums up [LOAN_CSV=file ROWS=45000]
 	@$(ACTIVATE) && python -m infra.demo
 
 .PHONY: up
 up: $(VENV) ## Start the services; brings what is missing first
 	@$(NATIVE) up $(SERVICE)
+
+.PHONY: stream
+stream: up ## Capture every change of the source's tables from now on
+	@$(ACTIVATE) && python -m ingestion stream capture && python -m ingestion bronze-tables
+
+.PHONY: stream-status
+stream-status: $(VENV) ## Consumers, lag, rows landed, dead letters, replication slot
+	@$(ACTIVATE) && python -m ingestion stream status
 
 .PHONY: down
 down: ## Stop all that `make up` started; data stays
@@ -83,6 +91,10 @@ test: $(VENV) ## All tests, on a real stack of their own
 .PHONY: test-unit
 test-unit: $(VENV) ## The tests that need no service: seconds
 	@.venv/bin/pytest tests/unit
+
+.PHONY: drill
+drill: $(VENV) ## Kill and starve everything while changes stream; nothing may be lost or repeated [FAULTS=100]
+	@.venv/bin/python -m tests.faults $(if $(FAULTS),--faults $(FAULTS))
 
 .PHONY: lint
 lint: $(VENV) ## ruff, mypy and sqlfluff

@@ -1,8 +1,8 @@
-"""`make demo`: the whole batch path, by the commands that a person would type.
+"""`make demo`: both paths, batch and stream, by the commands that a person would type.
 
-Source -> bronze -> silver and gold -> features, each step timed, then a summary.
-LOAN_CSV=file loads the real applications; otherwise the generator makes ROWS of
-them. Run again, it changes nothing but the number of snapshots in bronze.
+Source -> bronze -> silver and gold, then the source changes and the stream follows,
+-> features, each step timed, then a summary. LOAN_CSV=file loads the real
+applications; otherwise the generator makes ROWS of them.
 """
 
 import os
@@ -40,9 +40,31 @@ def steps() -> list[Step]:
     now = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime())
     return [
         Step("source", "fill the source system", f"python -m ingestion source {fill}"),
+        Step(
+            "stream",
+            "follow every change from now on",
+            "python -m ingestion stream capture",
+        ),
         Step("bronze", "land one consistent snapshot in MinIO", "python -m ingestion batch"),
         Step("bronze", "show what landed to Trino", "python -m ingestion bronze-tables"),
         Step("silver, gold", "build and test the tables", "dbt build", "dbt_project"),
+        Step(
+            "stream",
+            "applications come, change, are decided and withdrawn",
+            "python -m ingestion source simulate --rate 200 --for 10s",
+        ),
+        Step(
+            "freshness",
+            "how long until a query sees a change?",
+            "python -m ingestion source probe --times 5",
+        ),
+        Step("stream", "wait until all of it has landed", "python -m ingestion stream wait"),
+        Step(
+            "silver, gold",
+            "fold the changes in",
+            "dbt build --exclude-resource-type unit_test",
+            "dbt_project",
+        ),
         Step("features", "register the features", "feast apply", "feast_repo"),
         Step(
             "features",
@@ -76,6 +98,10 @@ def run(step: Step, number: int, total: int) -> float:
 COUNTS = {
     "source": ("source", "select count(*) from loan_applications"),
     "bronze": ("trino", "select max_by(row_count, lsn) from hive.bronze.batch_snapshots"),
+    "stream": (
+        "trino",
+        "select count(*) from iceberg.silver.int_loan_applications__landed where claim = 'event'",
+    ),
     "silver": ("trino", "select count(*) from iceberg.silver.loan_applications"),
     "rejected": ("trino", "select count(*) from iceberg.silver.rejected_loan_applications"),
     "gold": ("trino", "select count(*) from iceberg.gold.loan_features"),
@@ -85,11 +111,14 @@ COUNTS = {
 
 WHERE_NEXT = """
 Where to look
+  stream     make stream-status
   Trino      http://{TRINO_HOST}:{TRINO_PORT}  (any user name)
   MinIO      http://{MINIO_HOST}:{MINIO_CONSOLE_PORT}  (MINIO_ROOT_USER and _PASSWORD in {env_file})
   dbt docs   make docs, then http://{BIND_HOST}:{DBT_DOCS_PORT}
 
 What to try next
+  python -m ingestion source simulate --rate 500 --for 60s
+  make sql Q="select count(*) from silver.loan_applications_live"
   make sql Q="select * from gold.approvals_by_day_and_purpose limit 5"
   source infra/activate.sh; cd dbt_project; dbt build --select gold
   python -m feast_repo.show --application-id 42
@@ -124,7 +153,8 @@ def summary(env: dict[str, str], seconds: dict[str, float]) -> None:
     for layer, timed, what in [
         ("source", "source", "PostgreSQL, public.loan_applications"),
         ("bronze", "bronze", "the newest snapshot, Parquet in MinIO"),
-        ("silver", "silver, gold", "typed, current, every row tested"),
+        ("stream", "stream", "changes since, each landed once"),
+        ("silver", "silver, gold", "one truth out of both: typed, current, every row tested"),
         ("rejected", "", "rows that break a rule, with its name"),
         ("gold", "", "feature tables and a mart"),
         ("features", "features", "applications served online from PostgreSQL"),

@@ -9,7 +9,9 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
+import boto3
 from dotenv import dotenv_values
 
 from infra.native.env import EXAMPLE, load_env
@@ -45,6 +47,26 @@ def own_stack(name: str, keep: bool = False) -> Iterator[dict[str, str]]:
 
 def native(*arguments: str) -> None:
     subprocess.run([sys.executable, "-m", "infra.native", *arguments], check=True, cwd=REPO)
+
+
+def ingest(*arguments: str) -> str:
+    """Run `python -m ingestion` and return what it printed; RuntimeError if it failed."""
+    command = [sys.executable, "-m", "ingestion", *arguments]
+    done = subprocess.run(command, cwd=REPO, text=True, capture_output=True, check=False)
+    if done.returncode:
+        raise RuntimeError(f"{' '.join(command)} failed: {done.stdout}{done.stderr}")
+    return done.stdout
+
+
+def objects_administrator() -> Any:
+    """MinIO's administrator, for what no user of the lake may do: delete."""
+    return boto3.client(
+        "s3",
+        endpoint_url=os.environ["S3_ENDPOINT"],
+        region_name=os.environ["S3_REGION"],
+        aws_access_key_id=os.environ["MINIO_ROOT_USER"],
+        aws_secret_access_key=os.environ["MINIO_ROOT_PASSWORD"],
+    )
 
 
 def free_offset() -> int:

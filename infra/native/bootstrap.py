@@ -95,7 +95,9 @@ def register_connector(env: Settings) -> None:
     config = json.loads((INFRA / "debezium/source.json").read_text())
     answer = requests.put(url, json=config, timeout=60)
     if not answer.ok:
-        raise LakehouseError(f"Connect refuses infra/debezium/source.json: {answer.text}", "mend it")
+        raise LakehouseError(
+            f"Connect refuses infra/debezium/source.json: {answer.text}", "mend it"
+        )
 
 
 def create_buckets(env: Settings) -> None:

@@ -88,14 +88,26 @@ from (
 """
 
 
+# What the stream would bring: nothing.
+CHANGES = """
+create table {bronze}.loan_applications_changes (
+    key varchar, op varchar, before varchar, after varchar, lsn bigint, tx_id bigint,
+    committed_at timestamp(6), topic varchar, topic_id varchar, partition integer,
+    "offset" bigint, produced_at timestamp(6), landed_at timestamp(6), object_start bigint,
+    object_end bigint, problem varchar, dt date, hour integer
+)
+"""
+
+
 @dataclass
 class SmallLake:
     folder: Path  # for what dbt leaves behind
     prefix: str = field(default_factory=lambda: f"test_{uuid.uuid4().hex[:8]}_")
+    bronze_catalog: str = "iceberg"
 
     @property
     def bronze(self) -> str:
-        return f"iceberg.{self.prefix}bronze"
+        return f"{self.bronze_catalog}.{self.prefix}bronze"
 
     @property
     def silver(self) -> str:
@@ -116,7 +128,7 @@ class SmallLake:
     def dbt(self, *arguments: str, project: Path = DBT_PROJECT) -> subprocess.CompletedProcess[str]:
         """Run dbt over this lake; `project` may be a changed copy of ours."""
         variables = {
-            "bronze_catalog": "iceberg",
+            "bronze_catalog": self.bronze_catalog,
             "bronze_schema": f"{self.prefix}bronze",
             "schema_prefix": self.prefix,
         }
@@ -146,6 +158,7 @@ def small_lake() -> Iterator[SmallLake]:
         try:
             lake.query(MANIFESTS.format(bronze=lake.bronze))
             lake.query(PARTS.format(bronze=lake.bronze))
+            lake.query(CHANGES.format(bronze=lake.bronze))
             yield lake
         finally:
             for schema in (lake.bronze, lake.silver, lake.gold):
