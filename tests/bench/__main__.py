@@ -1,7 +1,8 @@
 """`make bench`: how fast, compared with what, in one run on this machine.
 
-Prints tables and writes bench.json. ROWS="45000 1000000" chooses the sizes. Runs
-on a stack of its own. Anything else that runs meanwhile spoils the figures.
+Prints tables and writes bench.json. ROWS="45000 1000000" chooses the sizes,
+PARTS="landing dbt stream" what is measured. Runs on a stack of its own. Anything
+else that runs meanwhile spoils the figures.
 """
 
 import json
@@ -11,6 +12,7 @@ import sys
 import time
 from datetime import datetime
 from pathlib import Path
+from typing import cast
 
 import trino
 from rich.console import Console
@@ -22,6 +24,7 @@ from infra.native.paths import REPO
 from ingestion.batch.manifest import newest_manifest
 from ingestion.settings import get_settings
 from ingestion.storage import Bronze
+from tests.bench import stream
 from tests.bench.measure import Measured, measure
 from tests.stack import native, own_stack
 
@@ -123,29 +126,63 @@ def dbt_build(env: dict[str, str]) -> dict[str, float]:
     return {"wall_seconds": wall, "queries": queries, "trino_seconds": float(seconds)}
 
 
+def stream_tables() -> dict[str, list[stream.Row]]:
+    """Measure the stream, and print it."""
+    stream.prepare()
+    landed = stream.landing()
+    ours = cast(float, landed[1]["events_per_second"])
+    table = Table(title=f"The stream, {stream.EVENTS:,} changes", title_justify="left")
+    for column in ("one process", "events/s", "ours is"):
+        table.add_column(column, justify="left" if column == "one process" else "right")
+    for row in landed:
+        rate = cast(float, row["events_per_second"])
+        table.add_row(str(row["way"]), f"{rate:,.0f}", f"{ours / rate:.2f} of it")
+    console.print(table)
+    fresh = stream.freshness()
+    print_rows("From commit to visible in silver.loan_applications_live", fresh)
+    silver = stream.silver_by_history()
+    print_rows(f"Folding {stream.CHANGES:,} changes into silver (dbt run)", silver)
+    return {"landing": landed, "freshness": fresh, "silver_by_history": silver}
+
+
+def print_rows(title: str, rows: list[stream.Row]) -> None:
+    table = Table(title=title, title_justify="left")
+    for column in rows[0]:
+        table.add_column(column.replace("_", " "), justify="right")
+    for row in rows:
+        table.add_row(*(f"{v:,.2f}" if isinstance(v, float) else f"{v:,}" for v in row.values()))
+    console.print(table)
+
+
 def main() -> None:
     results: dict[str, object] = {
         "when": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         "machine": f"{platform.machine()}, {os.cpu_count()} cores",
     }
+    parts = (os.environ.get("PARTS") or "landing dbt stream").split()
+    startup: dict[str, float] = {}
     with own_stack(".lakehouse-bench") as env:
         native("down")
         began = time.monotonic()
         startup = stack.up(environment())
         startup["all, in parallel"] = time.monotonic() - began
         results["startup_seconds"] = startup
-        landed = [row for rows in SIZES for row in landing_table(rows, landing(rows))]
-        results["landing"] = landed
-        results["dbt_build"] = dbt_build(env)
+        if "landing" in parts:
+            landed = [row for rows in SIZES for row in landing_table(rows, landing(rows))]
+            results["landing"] = landed
+        if "dbt" in parts:
+            results["dbt_build"] = dbt_build(env)
+        if "stream" in parts:
+            results["stream"] = stream_tables()
     table = Table("service", "seconds", title="make up, programs cached", title_justify="left")
     for name, seconds in startup.items():
         table.add_row(name, f"{seconds:.1f}")
     console.print(table)
-    dbt = results["dbt_build"]
-    console.print(
-        "dbt build of 45,000 rows: {wall_seconds:.1f} s, of which Trino's {queries}"
-        " queries took {trino_seconds:.1f} s (several at a time)".format(**dbt)
-    )
+    if dbt := cast(dict[str, float], results.get("dbt_build")):
+        console.print(
+            "dbt build of 45,000 rows: {wall_seconds:.1f} s, of which Trino's {queries}"
+            " queries took {trino_seconds:.1f} s (several at a time)".format(**dbt)
+        )
     (REPO / "bench.json").write_text(json.dumps(results, indent=2) + "\n")
     console.print("written: bench.json")
 

@@ -125,6 +125,22 @@ class SmallLake:
             cursor.execute(sql)
             return cursor.fetchall()
 
+    def land_change(self, key: int, op: str, lsn: int, after: str, problem: str = "") -> None:
+        """Let the stream bring a change of an application, in an object of its own."""
+        end = f"select coalesce(max(object_end), 0) from {self.bronze}.loan_applications_changes"
+        [[start]] = self.query(end)
+        if problem:
+            values = f"null, null, null, null, null, null, null, '{problem}'"
+        else:
+            values = f"""'{{"application_id":{key}}}', '{op}', null, '{after}', {lsn}, 100,"""
+            values += " localtimestamp, null"
+        self.query(
+            f"insert into {self.bronze}.loan_applications_changes (key, op, before, after, lsn,"
+            ' tx_id, committed_at, problem, topic, topic_id, partition, "offset", produced_at,'
+            f" landed_at, object_start, object_end, dt, hour) values ({values}, 'topic', 'id', 0, {start},"
+            f" localtimestamp, localtimestamp, {start}, {start + 1}, current_date, 0)"
+        )
+
     def dbt(self, *arguments: str, project: Path = DBT_PROJECT) -> subprocess.CompletedProcess[str]:
         """Run dbt over this lake; `project` may be a changed copy of ours."""
         variables = {
@@ -161,5 +177,6 @@ def small_lake() -> Iterator[SmallLake]:
             lake.query(CHANGES.format(bronze=lake.bronze))
             yield lake
         finally:
-            for schema in (lake.bronze, lake.silver, lake.gold):
+            failures = f"iceberg.{lake.prefix}dbt_test_failures"
+            for schema in (lake.bronze, lake.silver, lake.gold, failures):
                 lake.query(f"drop schema if exists {schema} cascade")

@@ -1,5 +1,6 @@
 """dbt on Trino: bronze becomes silver and gold, or the build fails and changes nothing."""
 
+import json
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -41,7 +42,7 @@ def versions(lake: SmallLake, table: str) -> list[list[object]]:
 
 def test_silver_is_the_newest_full_snapshot_and_what_changed_since(lake: SmallLake) -> None:
     rows = lake.query(
-        "select application_id, credit_score, _snapshot_id, cast(updated_at as varchar), "
+        "select application_id, credit_score, _version_id, cast(updated_at as varchar), "
         f"cast(_known_at as varchar) from {lake.silver}.loan_applications order by 1"
     )
     taken, retaken = "2026-01-02 08:00:00.000001 UTC", "2026-01-02 20:00:00.000000 UTC"
@@ -111,7 +112,7 @@ def test_a_query_that_fails_halfway_leaves_the_table(lake: SmallLake, project: P
 
 
 def test_a_snapshot_that_lost_rows_stops_before_silver(lake: SmallLake) -> None:
-    before = versions(lake, f"{lake.silver}.loan_applications")
+    before = versions(lake, f"{lake.silver}.int_loan_applications__state")
     lake.query(
         f"insert into {lake.bronze}.batch_snapshots "
         f"select 'full-4', table_name, mode, 40, xmin, xmax, xip, taken_at, landed_at, 1000, "
@@ -125,4 +126,111 @@ def test_a_snapshot_that_lost_rows_stops_before_silver(lake: SmallLake) -> None:
     assert build.returncode == 1
     assert "FAIL 1 assert_snapshots_are_whole" in build.stdout
     assert "SKIP relation" in build.stdout
-    assert versions(lake, f"{lake.silver}.loan_applications") == before
+    assert versions(lake, f"{lake.silver}.int_loan_applications__state") == before
+
+
+AFTER = {
+    "application_id": 7,
+    "person_age": 30,
+    "person_gender": "female",
+    "person_education": "Master",
+    "person_income": "71948.00",
+    "person_emp_exp": 5,
+    "person_home_ownership": "RENT",
+    "loan_amnt": "35000.00",
+    "loan_intent": "PERSONAL",
+    "loan_int_rate": "16.02",
+    "loan_percent_income": "0.49",
+    "cb_person_cred_hist_length": 3,
+    "credit_score": 707,
+    "previous_loan_defaults_on_file": "No",
+    "loan_status": 1,
+    "created_at": "2024-01-01T00:00:00Z",
+    "updated_at": "2024-01-01T00:00:00.000001Z",
+}
+UP_TO_SILVER = ("--select", "+silver", "--exclude-resource-type", "unit_test")
+
+
+def scores(lake: SmallLake, table: str = "loan_applications") -> dict[int, int]:
+    rows = lake.query(f"select application_id, credit_score from {lake.silver}.{table}")
+    return dict(map(tuple, rows))
+
+
+@pytest.fixture
+def own_lake() -> Iterator[SmallLake]:
+    """A lake that no other test sees."""
+    with small_lake() as lake:
+        first = lake.dbt("run", "--select", "+silver")
+        assert first.returncode == 0, first.stdout
+        yield lake
+
+
+def test_the_source_s_columns_may_come_and_must_not_go(own_lake: SmallLake) -> None:
+    # A new one: nothing stops, and the live view shows the row before the run does.
+    own_lake.land_change(7, "c", 100, json.dumps(AFTER | {"branch": "north"}))
+    assert scores(own_lake, "loan_applications_live")[7] == 707
+    assert 7 not in scores(own_lake)
+    build = own_lake.dbt("build", *UP_TO_SILVER)
+    assert build.returncode == 0, build.stdout
+    assert scores(own_lake)[7] == 707
+
+    # One renamed: silver stays as it is, and the message says where to look.
+    before = versions(own_lake, f"{own_lake.silver}.int_loan_applications__state")
+    renamed = {("score" if k == "credit_score" else k): v for k, v in AFTER.items()}
+    own_lake.land_change(7, "u", 110, json.dumps(renamed | {"loan_status": 0}))
+    build = own_lake.dbt("build", *UP_TO_SILVER)
+    assert build.returncode == 1
+    assert "Failure in test the_source_still_has_what_silver_needs" in build.stdout
+    found = build.stdout.split("See test failures:")[1].split("\n")[2].strip()
+    assert own_lake.query(found) == [["the source no longer has credit_score", 1]]
+    assert versions(own_lake, f"{own_lake.silver}.int_loan_applications__state") == before
+
+    # Once it is mended, what came meanwhile comes, too.
+    changes = f"{own_lake.bronze}.loan_applications_changes"
+    own_lake.query(f"""update {changes} set after = replace(after, '"score"', '"credit_score"')""")
+    build = own_lake.dbt("build", *UP_TO_SILVER)
+    assert build.returncode == 0, build.stdout
+    rows = own_lake.query(
+        f"select loan_status from {own_lake.silver}.loan_applications where application_id = 7"
+    )
+    assert rows == [[0]]
+
+
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        ({"person_age": "thirty"}, "a value does not fit its column's type"),
+        (
+            {"person_education": "__debezium_unavailable_value"},
+            "a long value was not sent: the table needs REPLICA IDENTITY FULL",
+        ),
+    ],
+)
+def test_what_silver_cannot_hold_is_said(
+    own_lake: SmallLake, change: dict[str, str], problem: str
+) -> None:
+    own_lake.land_change(7, "c", 100, json.dumps(AFTER | change))
+    rows = own_lake.query(f"select problem from {own_lake.silver}.stg_loan_applications_stream")
+    assert rows == [[problem]]
+
+
+def test_a_dead_letter_is_warned_of_and_stops_nothing(own_lake: SmallLake) -> None:
+    own_lake.land_change(0, "", 0, "", problem="not JSON")
+    own_lake.land_change(7, "c", 100, json.dumps(AFTER))
+    build = own_lake.dbt("build", *UP_TO_SILVER)
+    assert build.returncode == 0, build.stdout
+    assert "WARN 1 no_new_dead_letters" in build.stdout
+    assert scores(own_lake)[7] == 707
+
+
+def test_a_full_refresh_comes_to_the_same(own_lake: SmallLake) -> None:
+    own_lake.land_change(7, "c", 100, json.dumps(AFTER))
+    own_lake.land_change(1, "d", 110, "null")
+    assert own_lake.dbt("run", "--select", "+silver").returncode == 0
+    folded = scores(own_lake)
+    assert folded.keys() == {2, 3, 5, 7}
+    half = own_lake.dbt("run", "--full-refresh", "--select", "int_loan_applications__state")
+    assert half.returncode == 1
+    assert "A full refresh of int_loan_applications__state needs one of" in half.stdout
+    assert own_lake.dbt("run", "--full-refresh", "--select", "+silver").returncode == 0
+    assert scores(own_lake) == folded

@@ -39,10 +39,10 @@ def test_ports_differ() -> None:
 
 
 def test_configuration_names_only_settings_that_exist() -> None:
-    given_by_us = {"INFRA", "JAVA_HOME", "SUPERVISOR_SOCKET", "POSTGRES_BIN"}
+    given_by_us = {"INFRA", "REPO", "PYTHON", "JAVA_HOME", "SUPERVISOR_SOCKET", "POSTGRES_BIN"}
     given_by_us |= {f"{name.upper().replace('-', '_')}_HOME" for name in MAKERS}
     files = [f for f in INFRA.rglob("*") if f.suffix in {".properties", ".xml", ".conf", ".json"}]
-    pattern = re.compile(r"\$\{(?:ENV:|env\.)?([A-Z_0-9]+)\}|%\(ENV_(\w+)\)s")
+    pattern = re.compile(r"\$\{(?:ENV:|env[.:])?([A-Z_0-9]+)\}|%\(ENV_(\w+)\)s")
     used = {a or b for f in files for a, b in pattern.findall(f.read_text())}
     assert used
     assert used <= SETTINGS.keys() | given_by_us

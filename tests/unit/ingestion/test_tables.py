@@ -52,6 +52,12 @@ def test_two_tables_of_one_name_are_refused(tmp_path: Path) -> None:
         load(tmp_path, GOOD, GOOD)
 
 
+def test_a_table_that_is_named_like_anothers_changes_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="'a_changes' is the name .* the changes of 'a'"):
+        load(tmp_path, {**GOOD, "name": "a_changes"}, GOOD)
+    load(tmp_path, {**GOOD, "name": "b_changes"}, GOOD)
+
+
 def test_no_file_and_no_yaml_are_said(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="cannot read"):
         load_tables(tmp_path / "nothing.yml")

@@ -1,0 +1,83 @@
+"""What of the stream's state needs attention."""
+
+import re
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from kafka import TopicPartition
+
+from ingestion.settings import Settings
+from ingestion.stream.connect import Worker, _reason
+from ingestion.stream.offsets import Group, Position, _landed
+from ingestion.stream.slot import Slot
+from ingestion.stream.status import LAG_BYTES, LAG_RECORDS, Status, find_problems
+
+SETTINGS = Settings.model_construct(
+    stream_group="g", stream_consumers=2, connect_host="h", connect_port=1
+)
+SLOT = Slot("s", True, "reserved", None, 100, 1, 1)
+LOST = replace(SLOT, wal_status="lost", invalidation_reason="x")
+RUNNING = Worker("c", None, "RUNNING", "")
+TASK = Worker("c", 0, "RUNNING", "")
+GROUP = Group("Stable", {"g-1": [TopicPartition("t", 0)], "g-2": [TopicPartition("t", 1)]})
+POSITIONS = [Position("t", 0, 5, 5), Position("t", 1, 0, LAG_RECORDS)]
+
+
+def well() -> Status:
+    return Status(GROUP, POSITIONS, {}, 0, [RUNNING, TASK], SLOT)
+
+
+def test_a_stream_that_is_well_has_no_problem() -> None:
+    assert find_problems(SETTINGS, well()) == []
+    assert find_problems(SETTINGS, Status()) == []  # who did not answer is said elsewhere
+
+
+@pytest.mark.parametrize(
+    ("changed", "complaint"),
+    [
+        ({"uncaptured": ("public.a",)}, "the changes of public.a are not captured"),
+        ({"slot": replace(SLOT, is_active=False)}, "nobody reads the replication slot"),
+        (
+            {"slot": replace(SLOT, wal_status="lost", invalidation_reason="x")},
+            r"slot is lost \(x\)",
+        ),
+        ({"slot": replace(SLOT, wal_status="extended")}, r"keeps 1 bytes* \(extended\)"),
+        ({"slot": replace(SLOT, lag_bytes=LAG_BYTES + 1)}, r"256\.0 MB of log behind"),
+        ({"workers": []}, "Connect has no connector"),
+        ({"workers": [RUNNING]}, "connector c has no task"),
+        (
+            {"workers": [RUNNING, replace(TASK, state="FAILED", reason="why")]},
+            "connector c task 0 is FAILED: why",
+        ),
+        (
+            {"workers": [replace(RUNNING, state="PAUSED"), TASK]},
+            "connector c is PAUSED$",
+        ),
+        ({"group": Group("Dead", {})}, "not in the consumers' group: consumer-1, consumer-2"),
+        ({"group": Group("Stable", {**GROUP.members, "g-2": []})}, "nobody reads t 1"),
+        ({"positions": [Position("t", 0, 0, LAG_RECORDS + 1)]}, "t 0: 100,001 records have not"),
+        ({"waiting_letters": 3}, "records that could not be read: 3"),
+    ],
+)
+def test_each_thing_that_is_wrong_is_one_problem(changed: Any, complaint: str) -> None:
+    (problem,) = find_problems(SETTINGS, replace(well(), **changed))
+    assert re.search(complaint, problem.what)
+    assert problem.then
+
+
+def test_a_trace_is_cut_down_to_its_last_cause() -> None:
+    trace = (
+        "a.ConnectException: failed\n\tat x\nCaused by: b.E: 1\n\tat y\nCaused by: c.E: 2\n\tat z"
+    )
+    assert _reason(trace) == "c.E: 2"
+    assert _reason("a.E: only\n\tat x") == "a.E: only"
+    assert _reason("") == ""
+
+
+@pytest.mark.parametrize(
+    ("committed", "note", "landed"),
+    [(5, "", 5), (5, "7", 7), (9, "7", 9), (5, None, 5), (5, "someone else's", 5)],
+)
+def test_a_note_says_more_than_the_offset(committed: int, note: str | None, landed: int) -> None:
+    assert _landed(committed, note) == landed
