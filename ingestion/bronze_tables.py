@@ -1,23 +1,30 @@
 """The Hive tables by which Trino reads bronze: metadata only, nothing is copied.
 
-A table's columns are those of its newest landed snapshot, for that is what there
-is to read; before the first one, those of the source. Days are projected from
-the query's filter on ``dt``, so what lands is visible at once and no partition
-is ever registered.
+Each table has two: ``x``, the rows of its snapshots, and ``x_changes``, the changes
+that came by the stream. The columns of ``x`` are those of its newest landed snapshot,
+for that is what there is to read; before the first one, those of the source. A change
+holds its row as JSON text, so its columns are always the same.
+
+Days (and hours) are projected from the query's filter on ``dt`` (and ``hour``), so what
+lands is visible at once and no partition is ever registered.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import date
 from typing import Literal
 
-from ingestion.batch.manifest import FOLDER, newest_manifest
+from ingestion.batch.manifest import FOLDER as MANIFEST_FOLDER
+from ingestion.batch.manifest import newest_manifest
 from ingestion.batch.snapshot import APPLICATION
 from ingestion.batch.write import table_folder
 from ingestion.catalog import PARTITION_COLUMN, SNAPSHOT_COLUMN, read_columns
 from ingestion.postgres import connect_reader, plain_errors, quote_identifier
 from ingestion.settings import Settings
 from ingestion.storage import Bronze
-from ingestion.tables import MANIFEST_TABLE, Table, Tables
+from ingestion.stream.chain import FOLDER as STREAM_FOLDER
+from ingestion.stream.topics import topic_of
+from ingestion.tables import CHANGES_SUFFIX, MANIFEST_TABLE, Table, Tables
 from ingestion.trino_client import Trino
 
 Columns = dict[str, str]
@@ -41,6 +48,47 @@ MANIFEST_COLUMNS: Columns = {
     "parts": "array(row(object varchar, row_count bigint, byte_count bigint, sha256 varchar))",
     "schema": "array(row(name varchar, source_type varchar, type varchar))",
 }
+CHANGE_COLUMNS: Columns = {
+    "key": "varchar",
+    "op": "varchar",
+    "before": "varchar",
+    "after": "varchar",
+    "lsn": "bigint",
+    "tx_id": "bigint",
+    "committed_at": "timestamp(6)",
+    "topic": "varchar",
+    "topic_id": "varchar",
+    "partition": "integer",
+    "offset": "bigint",
+    "produced_at": "timestamp(6)",
+    "landed_at": "timestamp(6)",
+    "object_start": "bigint",
+    "object_end": "bigint",
+    "problem": "varchar",
+}
+
+
+@dataclass(frozen=True)
+class PartitionColumn:
+    """A column that is a level of folders; ``projection`` says which values Trino tries."""
+
+    name: str
+    type: str
+    projection: str
+
+
+@dataclass(frozen=True)
+class BronzeTable:
+    """A table over the objects in a folder of the bronze bucket.
+
+    ``name`` is ``catalog.schema.table``.
+    """
+
+    name: str
+    folder: str
+    format: Literal["PARQUET", "JSON"]
+    columns: Columns
+    partitions: tuple[PartitionColumn, ...]
 
 
 @dataclass(frozen=True)
@@ -56,51 +104,69 @@ def ensure_tables(settings: Settings, tables: Tables, selected: Sequence[Table])
 
     Raises:
         MissingError: the bronze schema, or a table of the source, does not exist.
+        SettingsError: a table's ``source`` is not a name.
         ServiceError: a service cannot be reached.
     """
     bronze, trino = Bronze(settings), Trino(settings)
-    wanted = [
-        (table.name, table_folder(table), "PARQUET", _columns(settings, bronze, table))
-        for table in selected
-    ]
-    wanted.append((MANIFEST_TABLE, FOLDER, "JSON", MANIFEST_COLUMNS))
     done = []
-    for name, folder, file_format, columns in wanted:
+    for table in _wanted(settings, bronze, tables, selected):
         # The metastore would make a missing folder itself, and may not write here.
-        bronze.put_folder(folder)
-        full_name = f"{tables.bronze_schema}.{name}"
-        ddl = create_statement(
-            full_name, columns, bronze.uri(folder), file_format, str(tables.first_day)
-        )
-        done.append(Ensured(full_name, _ensure(trino, full_name, columns, ddl)))
+        bronze.put_folder(table.folder)
+        done.append(Ensured(table.name, _ensure(trino, table, bronze.uri(table.folder))))
     return done
 
 
-def create_statement(
-    table: str, columns: Columns, location: str, file_format: str, first_day: str
-) -> str:
-    """The CREATE TABLE of an external table with one partition a day.
+def _wanted(
+    settings: Settings, bronze: Bronze, tables: Tables, selected: Sequence[Table]
+) -> Iterator[BronzeTable]:
+    schema, day, hour = tables.bronze_schema, _day(tables.first_day), _HOUR
+    for table in selected:
+        rows, changes = f"{schema}.{table.name}", f"{schema}.{table.name}{CHANGES_SUFFIX}"
+        columns = _columns(settings, bronze, table)
+        yield BronzeTable(rows, table_folder(table), "PARQUET", columns, (day,))
+        folder = f"{STREAM_FOLDER}/{topic_of(settings, table)}"
+        yield BronzeTable(changes, folder, "PARQUET", CHANGE_COLUMNS, (day, hour))
+    manifests = f"{schema}.{MANIFEST_TABLE}"
+    yield BronzeTable(manifests, MANIFEST_FOLDER, "JSON", MANIFEST_COLUMNS, (day,))
 
-    ``table`` is ``catalog.schema.name``, ``first_day`` is ISO 8601.
-    """
-    lines = [f"    {quote_identifier(name)} {kind}" for name, kind in columns.items()]
+
+def _day(first: date) -> PartitionColumn:
     # Until tomorrow, for the clocks of the source and of Trino may differ.
-    lines.append(
-        f"""    {PARTITION_COLUMN} date WITH (
-        partition_projection_type = 'DATE',
+    return PartitionColumn(
+        PARTITION_COLUMN,
+        "date",
+        f"""partition_projection_type = 'DATE',
         partition_projection_format = 'yyyy-MM-dd',
-        partition_projection_range = ARRAY['{first_day}', 'NOW+1DAY'],
+        partition_projection_range = ARRAY['{first}', 'NOW+1DAY'],
         partition_projection_interval = 1,
-        partition_projection_interval_unit = 'DAYS'
-    )"""
+        partition_projection_interval_unit = 'DAYS'""",
     )
+
+
+_HOUR = PartitionColumn(
+    "hour",
+    "integer",
+    """partition_projection_type = 'INTEGER',
+        partition_projection_range = ARRAY['0', '23'],
+        partition_projection_digits = 2""",
+)
+
+
+def create_statement(table: BronzeTable, location: str) -> str:
+    """The CREATE TABLE of an external table whose partitions are projected."""
+    lines = [f"    {quote_identifier(name)} {kind}" for name, kind in table.columns.items()]
+    for partition in table.partitions:
+        lines.append(
+            f"    {partition.name} {partition.type} WITH (\n        {partition.projection}\n    )"
+        )
     body = ",\n".join(lines)
-    return f"""CREATE TABLE {table} (
+    partitioned_by = ", ".join(f"'{partition.name}'" for partition in table.partitions)
+    return f"""CREATE TABLE {table.name} (
 {body}
 ) WITH (
     external_location = '{location}',
-    format = '{file_format}',
-    partitioned_by = ARRAY['{PARTITION_COLUMN}'],
+    format = '{table.format}',
+    partitioned_by = ARRAY[{partitioned_by}],
     partition_projection_enabled = true
 )"""
 
@@ -120,25 +186,27 @@ def _columns(settings: Settings, bronze: Bronze, table: Table) -> Columns:
     return {**columns, SNAPSHOT_COLUMN: "varchar"}
 
 
-def _ensure(trino: Trino, table: str, columns: Columns, ddl: str) -> Action:
-    existing = trino.columns(table)
+def _ensure(trino: Trino, table: BronzeTable, location: str) -> Action:
+    ddl = create_statement(table, location)
+    existing = trino.columns(table.name)
     if not existing:
         trino.query(ddl)
         return "created"
-    if _same(existing, columns) and _location_and_range(trino, table, ddl):
+    if _same(existing, table) and _location_and_range(trino, table.name, ddl):
         return "unchanged"
     # External: dropping it deletes nothing but its description.
-    trino.query(f"DROP TABLE {table}")
+    trino.query(f"DROP TABLE {table.name}")
     trino.query(ddl)
     return "recreated"
 
 
-def _same(existing: Columns, wanted: Columns) -> bool:
-    return existing == {**wanted, PARTITION_COLUMN: "date"}
+def _same(existing: Columns, wanted: BronzeTable) -> bool:
+    partitions = {partition.name: partition.type for partition in wanted.partitions}
+    return existing == {**wanted.columns, **partitions}
 
 
 def _location_and_range(trino: Trino, table: str, ddl: str) -> bool:
-    """Whether the table's location and first day are the wanted ones."""
+    """Whether the table's location and its partitions' ranges are the wanted ones."""
     shown = _squeezed(str(trino.query(f"SHOW CREATE TABLE {table}")[0][0]))
     return all(
         _squeezed(line).rstrip(",") in shown

@@ -21,17 +21,21 @@ from ingestion.errors import IngestionError
 from ingestion.progress import err, out
 from ingestion.reconcile.run import Result, reconcile_table
 from ingestion.settings import get_settings
+from ingestion.source.console import duration, print_probes, run_simulation
 from ingestion.source.csv_loader import read_rows
 from ingestion.source.generator import generate_chunks
 from ingestion.source.load import replace_content, to_chunks
+from ingestion.source.probe import LIVE, probe
+from ingestion.source.simulator import Plan
 from ingestion.storage import Bronze
+from ingestion.stream.commands import stream_app
 from ingestion.tables import DEFAULT_FILE, load_tables
 
 EPILOG = """
-[bold]Exit codes[/]: 0 done (reconcile: equal); 1 reconcile found differences; 2 a wrong option,
-setting or tables file; 3 the data cannot be loaded or landed; 4 a service cannot be reached
-or failed; 5 someone else holds a lock; 6 a table, column or bucket is missing; 130 stopped by
-Ctrl-C.
+[bold]Exit codes[/]: 0 done (reconcile: equal); 1 reconcile found differences, or the stream needs
+attention; 2 a wrong option, setting or tables file; 3 the data cannot be loaded or landed; 4 a
+service cannot be reached or failed; 5 someone else holds a lock; 6 a table, column or bucket is
+missing; 130 stopped by Ctrl-C.
 
 [bold]Settings[/] (hosts, ports, passwords) come from the environment, then from .env, or from
 the file that ENV_FILE names. The tables are configuration: ingestion/tables.yml.
@@ -59,10 +63,11 @@ app = typer.Typer(
     add_completion=False,
 )
 source_app = typer.Typer(
-    help="Fill the source database; whatever was in its table is replaced.",
+    help="Fill the source database, and change it as a loan desk would.",
     no_args_is_help=True,
 )
 app.add_typer(source_app, name="source")
+app.add_typer(stream_app, name="stream")
 
 
 class Mode(StrEnum):
@@ -102,6 +107,61 @@ def source_generate(
     """Load made-up applications that are distributed like the real file's."""
     loaded = replace_content(get_settings(), generate_chunks(rows, seed), schema=schema, total=rows)
     out.print(f"loaded {loaded:,} rows into {schema}.loan_applications")
+
+
+@source_app.command("simulate")
+def source_simulate(  # noqa: PLR0913, PLR0917
+    rate: Annotated[float, typer.Option(min=0.01, help="Committed changes a second.")] = 500,
+    seconds: Annotated[
+        float | None,
+        typer.Option(
+            "--for",
+            parser=duration,
+            metavar="TIME",
+            help="Stop after a time such as 60s, 5m, 1h.",
+            show_default="until Ctrl-C",
+        ),
+    ] = None,
+    changes: Annotated[
+        int | None, typer.Option(min=1, help="Stop after so many changes.", show_default=False)
+    ] = None,
+    workers: Annotated[
+        int, typer.Option(min=1, max=64, help="Sessions whose transactions overlap.")
+    ] = Plan.workers,
+    seed: Annotated[
+        int, typer.Option(min=0, help="The same seed makes the same choices.")
+    ] = Plan.seed,
+    keep_going: Annotated[
+        bool, typer.Option("--keep-going", help="If PostgreSQL goes away, wait for it.")
+    ] = False,
+    schema: Schema = "public",
+) -> None:
+    """Change the applications as a loan desk would, in many overlapping transactions.
+
+    New applications, corrections, decisions and withdrawals, in 40, 35, 20 and 5 of
+    a hundred changes. Most transactions make one change, one in five up to 20; some
+    are rolled back, some stay open for a while. A row changed twice counts as two.
+    """
+    plan = Plan(rate, seconds, changes, workers, seed, schema, keep_going)
+    run_simulation(get_settings(), plan)
+
+
+@source_app.command("probe")
+def source_probe(
+    live: Annotated[
+        str, typer.Option("--table-in-trino", help="The table or view to look at.")
+    ] = LIVE,
+    times: Annotated[int, typer.Option(min=1, help="Changes to make, one after another.")] = 3,
+    timeout: Annotated[float, typer.Option(min=1, help="Give up on a change after seconds.")] = 60,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")] = False,
+    schema: Schema = "public",
+) -> None:
+    """Measure freshness: seconds from a commit in the source until Trino shows it.
+
+    Each time, the updated_at of one application moves; nothing else changes.
+    """
+    found = probe(get_settings(), live, schema=schema, times=times, timeout=timeout)
+    print_probes(found, live, as_json=as_json)
 
 
 @app.command()

@@ -3,8 +3,10 @@
 import base64
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 import boto3
@@ -22,10 +24,28 @@ class AlreadyLandedError(IngestionError):
     """The key holds another object already; it was left as it is."""
 
 
+@dataclass(frozen=True)
+class Stored:
+    """An object of the bucket."""
+
+    key: str
+    size: int
+    landed_at: datetime
+
+
 class Bronze:
     """The bucket that ingestion writes. Safe to use from several threads."""
 
-    def __init__(self, settings: Settings, connections: int = 10) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        connections: int = 10,
+        *,
+        attempts: int = 4,
+        timeout_seconds: int = 60,
+    ) -> None:
+        """``attempts`` and ``timeout_seconds`` are of one request; a caller that tries
+        again by itself wants one attempt and a short wait for the answer."""
         self.bucket = settings.bronze_bucket
         self._endpoint = settings.s3_endpoint
         self._client: S3Client = boto3.client(
@@ -36,9 +56,9 @@ class Bronze:
             aws_secret_access_key=settings.ingestion_s3_secret_key.get_secret_value(),
             config=Config(
                 connect_timeout=5,
-                read_timeout=60,
+                read_timeout=timeout_seconds,
                 max_pool_connections=connections,
-                retries={"mode": "standard", "max_attempts": 4},
+                retries={"mode": "standard", "max_attempts": attempts},
                 s3={"addressing_style": "path"},
             ),
         )
@@ -59,22 +79,35 @@ class Bronze:
         digest = hashlib.sha256(body)
         checksum = base64.b64encode(digest.digest()).decode()
         with self._plain_errors(f"writing {self.uri(key)}"):
-            try:
-                self._client.put_object(
-                    Bucket=self.bucket,
-                    Key=key,
-                    Body=bytes(body) if isinstance(body, memoryview) else body,
-                    ContentType=content_type,
-                    ChecksumSHA256=checksum,
-                    IfNoneMatch="*",
-                )
-            except ClientError as error:
-                if _status(error) != 412:
-                    raise
-                # A retry after a lost answer meets the object of its own first try.
-                if self._checksum(key) != checksum:
-                    raise AlreadyLandedError(f"{self.uri(key)} exists with other content") from None
+            # A retry after a lost answer meets the object of its own first try.
+            if not self._put(key, body, content_type, checksum) and (
+                self._checksum(key) != checksum
+            ):
+                raise AlreadyLandedError(f"{self.uri(key)} exists with other content")
         return digest.hexdigest()
+
+    def put_first(
+        self,
+        key: str,
+        body: bytes | memoryview,
+        content_type: str,
+        metadata: Mapping[str, str] | None = None,
+    ) -> bool:
+        """Store a new object; False if the key holds one already, which stays as it is.
+
+        The server checks the checksum before the object becomes visible.
+
+        Raises:
+            ServiceError, MissingError: the store or the bucket is not there.
+        """
+        checksum = base64.b64encode(hashlib.sha256(body).digest()).decode()
+        with self._plain_errors(f"writing {self.uri(key)}"):
+            return self._put(key, body, content_type, checksum, metadata)
+
+    def metadata(self, key: str) -> dict[str, str]:
+        """What ``put_first`` noted about the object."""
+        with self._plain_errors(f"reading {self.uri(key)}"):
+            return self._client.head_object(Bucket=self.bucket, Key=key)["Metadata"]
 
     def put_folder(self, prefix: str) -> None:
         """Make ``prefix/`` exist even while it is empty.
@@ -91,12 +124,51 @@ class Bronze:
 
     def keys(self, prefix: str) -> Iterator[str]:
         """The keys under ``prefix`` in order, without the folders' own."""
+        return (stored.key for stored in self.objects(prefix))
+
+    def objects(self, prefix: str) -> Iterator["Stored"]:
+        """The objects under ``prefix`` in order, without the folders' own."""
         with self._plain_errors(f"listing {self.uri(prefix)}"):
             pages = self._client.get_paginator("list_objects_v2")
             for page in pages.paginate(Bucket=self.bucket, Prefix=prefix):
                 for entry in page.get("Contents", []):
                     if not entry["Key"].endswith("/"):
-                        yield entry["Key"]
+                        yield Stored(entry["Key"], entry["Size"], entry["LastModified"])
+
+    def folders(self, folder: str) -> list[str]:
+        """The prefixes of the folders right under ``folder/``, in order."""
+        with self._plain_errors(f"listing {self.uri(folder)}"):
+            pages = self._client.get_paginator("list_objects_v2")
+            found = pages.paginate(Bucket=self.bucket, Prefix=f"{folder}/", Delimiter="/")
+            return [
+                entry["Prefix"].rstrip("/")
+                for page in found
+                for entry in page.get("CommonPrefixes", [])
+            ]
+
+    def _put(
+        self,
+        key: str,
+        body: bytes | memoryview,
+        content_type: str,
+        checksum: str,
+        metadata: Mapping[str, str] | None = None,
+    ) -> bool:
+        try:
+            self._client.put_object(
+                Bucket=self.bucket,
+                Key=key,
+                Body=bytes(body) if isinstance(body, memoryview) else body,
+                ContentType=content_type,
+                ChecksumSHA256=checksum,
+                Metadata=metadata or {},
+                IfNoneMatch="*",
+            )
+        except ClientError as error:
+            if _status(error) != 412:
+                raise
+            return False
+        return True
 
     def _checksum(self, key: str) -> str | None:
         head = self._client.head_object(Bucket=self.bucket, Key=key, ChecksumMode="ENABLED")

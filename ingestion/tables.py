@@ -20,6 +20,8 @@ DEFAULT_FILE = Path(__file__).with_name("tables.yml")
 
 # The manifests' own folder and table in Trino.
 MANIFEST_TABLE = "batch_snapshots"
+# Beside each table in Trino there is one of its changes, named so.
+CHANGES_SUFFIX = "_changes"
 
 
 def _not_reserved(name: str) -> str:
@@ -111,4 +113,10 @@ def load_tables(path: Path = DEFAULT_FILE) -> Tables:
     names = [table.name for table in tables.tables]
     if twice := {name for name in names if names.count(name) > 1}:
         raise SettingsError(f"{path}: two tables are named {min(twice)!r}")
+    if taken := {name for name in names if f"{name}{CHANGES_SUFFIX}" in names}:
+        raise SettingsError(
+            f"{path}: {min(taken) + CHANGES_SUFFIX!r} is the name of the table that holds"
+            f" the changes of {min(taken)!r}",
+            "name one of them otherwise; its `source` stays as it is",
+        )
     return tables

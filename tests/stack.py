@@ -7,7 +7,7 @@ import shutil
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -19,11 +19,14 @@ from infra.native.paths import REPO
 
 
 @contextmanager
-def own_stack(name: str, keep: bool = False) -> Iterator[dict[str, str]]:
+def own_stack(
+    name: str, keep: bool = False, prepare: Callable[[], None] = lambda: None
+) -> Iterator[dict[str, str]]:
     """Run a stack in the folder `name`, put its settings into the environment.
 
     With `keep` a stack that is there is used and left running, by any number of
-    runs at a time; without, a run has it alone and begins with no data.
+    runs at a time; without, a run has it alone and begins with no data. `prepare`
+    may change the env file before the services start.
     """
     folder = REPO / name
     os.environ["ENV_FILE"] = f"{name}/.env"
@@ -35,6 +38,7 @@ def own_stack(name: str, keep: bool = False) -> Iterator[dict[str, str]]:
             shutil.rmtree(folder)
         if not (folder / ".env").exists():
             native("env", f"--state={name}/state", f"--port-offset={free_offset()}")
+        prepare()
         try:
             native("up")
             settings = load_env()

@@ -21,6 +21,7 @@ from ingestion.bronze_tables import Ensured, ensure_tables
 from ingestion.postgres import connect_owner
 from ingestion.settings import REPOSITORY, Settings, env_file, get_settings
 from ingestion.storage import Bronze
+from ingestion.stream.client import open_admin
 from ingestion.tables import Tables, load_tables
 from ingestion.trino_client import Trino
 
@@ -150,13 +151,12 @@ def _clean_up(corner: Corner) -> None:
                 corner.trino.query(f"DROP TABLE {schema}.{table}")
             corner.trino.query(f"DROP SCHEMA {schema}")
     administrator = _administrator(corner.settings)
-    # Ingestion may not delete; neither would an operator let it.
-    names = [entry["name"] for entry in corner.entries]
-    for key in list(corner.bronze.keys("")):
-        if any(f"/{name}/" in key or f"/{name}+" in key for name in names):
+    # Ingestion may not delete; neither would an operator let it. The schema's name is in
+    # every key: of tables, of topics, and of the empty folders, which `keys` leaves out.
+    pages = administrator.get_paginator("list_objects_v2").paginate(Bucket=corner.bronze.bucket)
+    for key in [entry["Key"] for page in pages for entry in page.get("Contents", [])]:
+        if corner.schema in key:
             administrator.delete_object(Bucket=corner.bronze.bucket, Key=key)
-    for name in names:
-        administrator.delete_object(Bucket=corner.bronze.bucket, Key=f"batch/{name}/")
 
 
 def _administrator(settings: Settings) -> Any:
@@ -184,3 +184,20 @@ def administrator(corner: Corner) -> Iterator[Any]:
     connection.autocommit = True
     yield connection
     connection.close()
+
+
+@pytest.fixture
+def captured(corner: Corner, administrator: Any) -> Iterator[Settings]:
+    """Settings with a publication and a slot of the test's own, as the set-up makes them."""
+    name = corner.schema
+    owner = corner.settings.source_owner_user
+    with administrator.cursor() as cursor:
+        cursor.execute(
+            f"CREATE PUBLICATION {name} FOR TABLE debezium.heartbeat;"
+            f"ALTER PUBLICATION {name} OWNER TO {owner}"
+        )
+        cursor.execute("SELECT pg_create_logical_replication_slot(%s, 'pgoutput')", (name,))
+        yield corner.settings.model_copy(update={"stream_publication": name, "stream_slot": name})
+        cursor.execute(f"DROP PUBLICATION {name}; SELECT pg_drop_replication_slot('{name}')")
+    with open_admin(corner.settings) as kafka:
+        kafka.delete_topics([topic for topic in kafka.list_topics() if name in topic])

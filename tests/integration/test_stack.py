@@ -14,13 +14,15 @@ import boto3
 import psutil
 import psycopg2
 import pytest
+import requests
 from botocore.exceptions import ClientError
 
+from infra.native import bootstrap
 from infra.native.__main__ import environment
 from infra.native.artifacts import Artifact, digest, fetch, locked
 from infra.native.env import ensure_env
 from infra.native.errors import LakehouseError
-from infra.native.paths import REPO
+from infra.native.paths import INFRA, REPO
 from infra.native.services import SERVICES
 from infra.native.stack import Supervisor
 from tests.stack import free_offset
@@ -66,11 +68,14 @@ def test_all_services_are_healthy(stack: Settings) -> None:
 
 
 def test_a_second_up_changes_nothing(stack: Settings) -> None:
-    supervisor = Supervisor(environment())
-    before = {s.name: supervisor.info(s.name)["pid"] for s in SERVICES}
+    env = environment()
+    supervisor = Supervisor(env)
+    processes = [process for service in SERVICES for process in service.processes(env)]
+    assert {"consumer:consumer-1", "consumer:consumer-2", "connect"} <= set(processes)
+    before = {process: supervisor.info(process)["pid"] for process in processes}
     again = native(Path(os.environ["ENV_FILE"]), "up")
     assert again.returncode == 0, again.stderr
-    assert {s.name: supervisor.info(s.name)["pid"] for s in SERVICES} == before
+    assert {process: supervisor.info(process)["pid"] for process in processes} == before
 
 
 def test_all_listen_on_loopback_only(stack: Settings) -> None:
@@ -291,12 +296,12 @@ def test_each_minio_user_may_do_its_work_and_no_more(
     assert done == ALLOWED.get((user, layer), set())
 
 
-@pytest.mark.parametrize("user", ["SOURCE_READER", "METASTORE_DB", "FEAST_DB"])
+@pytest.mark.parametrize("user", ["SOURCE_READER", "SOURCE_CAPTURE", "METASTORE_DB", "FEAST_DB"])
 @pytest.mark.parametrize("database", ["SOURCE_DB", "METASTORE_DB", "FEAST_DB"])
 def test_each_postgres_user_enters_its_own_database(
     stack: Settings, user: str, database: str
 ) -> None:
-    own = {"SOURCE_READER": "SOURCE_DB"}.get(user, user)
+    own = {"SOURCE_READER": "SOURCE_DB", "SOURCE_CAPTURE": "SOURCE_DB"}.get(user, user)
 
     def connect() -> None:
         psycopg2.connect(
@@ -312,3 +317,49 @@ def test_each_postgres_user_enters_its_own_database(
     else:
         with pytest.raises(psycopg2.OperationalError, match="permission denied for database"):
             connect()
+
+
+def test_debezium_s_user_reads_the_log_and_no_table(stack: Settings) -> None:
+    with psycopg2.connect(
+        host=stack["POSTGRES_HOST"],
+        port=stack["POSTGRES_PORT"],
+        dbname=stack["SOURCE_DB"],
+        user=stack["SOURCE_CAPTURE_USER"],
+        password=stack["SOURCE_CAPTURE_PASSWORD"],
+    ) as connection:
+        cursor = connection.cursor()
+        cursor.execute("select count(*) from debezium.heartbeat")
+        assert cursor.fetchall() == [(1,)]
+        cursor.execute(
+            "select has_table_privilege(c.oid, 'select'), has_schema_privilege('public', 'create')"
+            " from pg_class as c join pg_namespace as n on n.oid = c.relnamespace"
+            " where n.nspname = 'public' and c.relkind = 'r'"
+        )
+        assert {right for row in cursor.fetchall() for right in row} <= {False}
+
+
+def test_a_changed_connector_configuration_is_applied(
+    stack: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the command that registers it, which is `make up`'s; the same again changes nothing."""
+    env = environment()
+    url = f"http://{env['CONNECT_HOST']}:{env['CONNECT_PORT']}/connectors/source"
+
+    def poll_interval() -> str:
+        return str(requests.get(f"{url}/config", timeout=10).json()["poll.interval.ms"])
+
+    bootstrap.register_connector(env)
+    before = poll_interval()
+    text = (INFRA / "debezium/source.json").read_text()
+    changed = tmp_path / "debezium/source.json"
+    changed.parent.mkdir()
+    changed.write_text(text.replace(f'"poll.interval.ms": "{before}"', '"poll.interval.ms": "77"'))
+    monkeypatch.setattr(bootstrap, "INFRA", tmp_path)
+    bootstrap.register_connector(env)
+    assert poll_interval() == "77"
+    changed.write_text("{}")
+    with pytest.raises(LakehouseError, match=r"Connect refuses infra/debezium/source\.json"):
+        bootstrap.register_connector(env)
+    monkeypatch.undo()
+    bootstrap.register_connector(env)
+    assert poll_interval() == before

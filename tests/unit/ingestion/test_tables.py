@@ -53,7 +53,7 @@ def test_two_tables_of_one_name_are_refused(tmp_path: Path) -> None:
 
 
 def test_a_table_that_is_named_like_anothers_changes_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(SettingsError, match="'a_changes' is the name .* the changes of 'a'"):
+    with pytest.raises(SettingsError, match=r"'a_changes' is the name .* the changes of 'a'"):
         load(tmp_path, {**GOOD, "name": "a_changes"}, GOOD)
     load(tmp_path, {**GOOD, "name": "b_changes"}, GOOD)
 

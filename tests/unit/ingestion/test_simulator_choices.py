@@ -1,4 +1,4 @@
-"""The simulator's choices and its pace; that they arrive is for the integration tests."""
+"""The simulator's choices, pace and words; that changes arrive, test_simulator.py sees."""
 
 import itertools
 import threading
@@ -24,6 +24,7 @@ from ingestion.source.columns import FILE_COLUMNS
 from ingestion.source.console import duration, summary
 from ingestion.source.csv_loader import PARSERS
 from ingestion.source.generator import generate_tables
+from ingestion.source.outage import Outage
 from ingestion.source.pace import CATCH_UP_SECONDS, Pace
 from ingestion.source.simulator import Plan, Simulated
 
@@ -169,6 +170,29 @@ def test_a_halt_ends_the_wait_and_takes_nothing() -> None:
 def test_what_is_due_after_the_end_is_not_granted() -> None:
     pace = Pace(0.001, threading.Event(), seconds=0.05)
     assert [pace.take(1), pace.take(1)] == [1, 0]
+
+
+def test_a_session_that_lags_behind_ends_in_time_too() -> None:
+    pace = Pace(1e9, threading.Event(), seconds=0.05)
+    assert pace.take(1) == 1
+    time.sleep(0.05)
+    assert pace.take(1) == 0
+
+
+def test_an_outage_is_said_once_for_all_sessions(capfd: pytest.CaptureFixture[str]) -> None:
+    outage = Outage()
+    connected_at = time.monotonic()
+    outage.end()  # the first connections are no news
+    outage.begin("[it was killed]", connected_at)
+    outage.begin("it refuses", connected_at)
+    outage.end()
+    outage.end()
+    outage.begin("noticed late by a session that paused", connected_at)
+    said = capfd.readouterr().err.splitlines()
+    assert said[0] == "PostgreSQL went away ([it was killed]); waiting until it is back"
+    assert [line.split(" after")[0] for line in said[1:]] == ["PostgreSQL is back"]
+    outage.begin("once more", time.monotonic())
+    assert "once more" in capfd.readouterr().err
 
 
 @pytest.mark.parametrize("rate", [0.01, 500, 50_000])

@@ -1,0 +1,34 @@
+"""Says that PostgreSQL went away, and that it is back, once for all sessions."""
+
+import threading
+import time
+
+from rich.markup import escape
+
+from ingestion.progress import err
+
+
+class Outage:
+    """What the sessions know of a PostgreSQL that went away; each tells what it meets."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._since: float | None = None
+        self._ended = 0.0
+
+    def begin(self, reason: str, connected_at: float) -> None:
+        """A connection made at ``connected_at`` is lost."""
+        with self._lock:
+            # A session may notice late what is over already.
+            if self._since is None and connected_at >= self._ended:
+                self._since = time.monotonic()
+                said = f"PostgreSQL went away ({escape(reason)}); waiting until it is back"
+                err.print(said, soft_wrap=True)
+
+    def end(self) -> None:
+        """A connection is made."""
+        with self._lock:
+            if self._since is not None:
+                self._ended = time.monotonic()
+                err.print(f"PostgreSQL is back after {self._ended - self._since:.1f} s; going on")
+                self._since = None

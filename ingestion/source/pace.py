@@ -1,0 +1,60 @@
+"""When the next change is due: an even rate, and an end after a time or a number."""
+
+import threading
+import time
+from math import inf
+
+# After a stall no more than this is made up for, so that no flood follows it.
+CATCH_UP_SECONDS = 1.0
+
+
+class Pace:
+    """Gives out turns to change rows, evenly over time; shared by all sessions."""
+
+    def __init__(
+        self,
+        rate: float,
+        halt: threading.Event,
+        *,
+        changes: int | None = None,
+        seconds: float | None = None,
+    ) -> None:
+        self._rate = rate
+        self._halt = halt
+        self._lock = threading.Lock()
+        self._left = inf if changes is None else changes
+        self._next = time.monotonic()
+        self._end = inf if seconds is None else self._next + seconds
+
+    def take(self, wanted: int) -> int:
+        """Wait for the turn of up to ``wanted`` changes; 0 when all is done.
+
+        What does not get committed must be given back.
+        """
+        granted, turn = self.reserve(wanted, time.monotonic())
+        if not granted:
+            return 0
+        stopped = self._halt.wait(max(0, min(turn, self._end) - time.monotonic()))
+        if stopped or max(turn, time.monotonic()) >= self._end:
+            self.give_back(granted)
+            return 0
+        return granted
+
+    def reserve(self, wanted: int, now: float) -> tuple[int, float]:
+        """How many changes may be made, and from which moment on."""
+        with self._lock:
+            granted = int(min(wanted, self._left))
+            turn = max(self._next, now - CATCH_UP_SECONDS)
+            self._next = turn + granted / self._rate
+            self._left -= granted
+        return granted, turn
+
+    def pause(self, seconds: float) -> None:
+        """Do nothing for ``seconds``, or until all is done."""
+        self._halt.wait(max(0, min(seconds, self._end - time.monotonic())))
+
+    def give_back(self, unused: int) -> None:
+        """Let others make ``unused`` changes that were taken but not committed."""
+        with self._lock:
+            self._next -= unused / self._rate
+            self._left += unused

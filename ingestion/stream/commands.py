@@ -1,0 +1,230 @@
+"""The command line of the stream: ``python -m ingestion stream``."""
+
+import json
+import signal
+import threading
+import time
+from datetime import datetime
+from pathlib import Path
+from types import FrameType
+from typing import Annotated, Any
+
+import typer
+from rich.filesize import decimal
+from rich.markup import escape
+from rich.table import Table as RichTable
+
+from ingestion.errors import MissingError
+from ingestion.progress import err, out
+from ingestion.settings import get_settings
+from ingestion.storage import Bronze
+from ingestion.stream import status_view
+from ingestion.stream.capture import capture
+from ingestion.stream.chain import utc
+from ingestion.stream.dead_letters import DeadLetter, Kept, kept_letters, read_letter, replay
+from ingestion.stream.member import Member, consume
+from ingestion.stream.status import read_status
+from ingestion.stream.wait import wait_until_landed
+from ingestion.tables import DEFAULT_FILE, load_tables
+
+stream_app = typer.Typer(
+    help="Follow the source's changes, and land each of them once.",
+    no_args_is_help=True,
+)
+
+_CAPTURED = {
+    "added": "captured since now: land a full batch to bring what was there before",
+    "present": "captured already",
+    "dropped": "captured no more, for the tables file does not have it",
+}
+
+TablesFile = Annotated[
+    Path,
+    typer.Option(help="The tables file.", envvar="INGESTION_TABLES_FILE", show_default=False),
+]
+
+
+@stream_app.command("capture")
+def stream_capture(
+    table: Annotated[
+        list[str] | None,
+        typer.Option("--table", help="A table's name; repeat for several. [default: all]"),
+    ] = None,
+    tables_file: TablesFile = DEFAULT_FILE,
+) -> None:
+    """Capture the changes of the configured tables, from now on; repeat it after a new table.
+
+    While a table is added, nobody can write to it; it waits some seconds at most for
+    those who do. What was in the table before comes by a full batch, landed afterwards.
+    """
+    settings, tables = get_settings(), load_tables(tables_file)
+    for captured in capture(settings, tables, tables.select(table or [])):
+        out.print(f"{captured.table}: {_CAPTURED[captured.action]}")
+
+
+@stream_app.command("consume")
+def stream_consume(
+    number: Annotated[
+        int, typer.Option(min=1, help="Which consumer of the group this is; each has its own.")
+    ] = 1,
+    skip_lost: Annotated[
+        bool, typer.Option("--skip-lost", help="Go on behind what Kafka deleted unlanded.")
+    ] = False,
+    tables_file: TablesFile = DEFAULT_FILE,
+) -> None:
+    """Land changes until it is stopped: one process of the group.
+
+    Kill it when you like: started again, it goes on where it was, and nothing lands
+    twice. On SIGTERM or Ctrl-C it lands what it has read, and ends.
+    """
+    member = Member(get_settings(), load_tables(tables_file).tables, number, skip_lost)
+    stop = threading.Event()
+
+    def on_signal(which: int, _: FrameType | None) -> None:
+        stop.set()
+        signal.signal(which, signal.SIG_DFL)  # who sends a second one means it
+
+    for which in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(which, on_signal)
+
+    def say(text: str) -> None:
+        line = f"{datetime.now():%H:%M:%S} consumer {number}: {text}"
+        err.print(line, markup=False, highlight=False, soft_wrap=True)
+
+    consume(member, say, stop)
+
+
+@stream_app.command("status")
+def stream_status(
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")] = False,
+    tables_file: TablesFile = DEFAULT_FILE,
+) -> None:
+    """Show how the stream is, piece by piece; exit 1 if something needs attention.
+
+    Lag counts offsets of Kafka's log. "landed to" is exact: all before it is in bronze.
+    Rows are those of the last minute's objects, which say how many they hold.
+    """
+    status = read_status(get_settings(), load_tables(tables_file).tables)
+    if as_json:
+        out.print_json(json.dumps(status_view.as_json(status)))
+    else:
+        for shown in status_view.as_tables(status):
+            out.print(shown)
+        for problem in status.problems:
+            out.print(f"[red]problem:[/] {escape(problem.what)}", soft_wrap=True)
+            out.print(f"   [bold]next:[/] {escape(problem.then)}", soft_wrap=True)
+        if not status.problems:
+            out.print("the stream is well")
+    if status.problems:
+        raise typer.Exit(1)
+
+
+@stream_app.command("wait")
+def stream_wait(
+    timeout: Annotated[float, typer.Option(min=0, help="Give up after so many seconds.")] = 120,
+    tables_file: TablesFile = DEFAULT_FILE,
+) -> None:
+    """Wait until everything that the source has committed by now has landed in bronze."""
+    settings, tables = get_settings(), load_tables(tables_file).tables
+    begun = time.monotonic()
+    with err.status("waits") as shown:
+        wait_until_landed(settings, tables, timeout, lambda text: shown.update(escape(text)))
+    out.print(f"all that was committed has landed ({time.monotonic() - begun:.1f} s)")
+
+
+@stream_app.command("dead-letters")
+def dead_letters(
+    show: Annotated[
+        str, typer.Option(metavar="POSITION", help="Show one whole: topic/partition/offset.")
+    ] = "",
+    limit: Annotated[int, typer.Option(min=1, help="List the newest so many.")] = 20,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")] = False,
+) -> None:
+    """List the records that could not be read, newest day last."""
+    settings = get_settings()
+    bronze = Bronze(settings)
+    kept = kept_letters(settings, bronze)
+    if show:
+        out.print_json(json.dumps(_whole(read_letter(bronze, _find(kept, show).key))))
+        return
+    listed = [(one, read_letter(bronze, one.key)) for one in kept[-limit:]]
+    if as_json:
+        out.print_json(json.dumps([_brief(*one) for one in listed]))
+        return
+    grid = RichTable("position", "time (UTC)", "reason", "size", "replayed")
+    for one, letter in listed:
+        brief = _brief(one, letter)
+        grid.add_row(
+            brief["position"],
+            brief["time"],
+            escape(letter.reason),
+            decimal(brief["bytes"]),
+            "yes" if one.is_replayed else "",
+        )
+    grid.title = f"Dead letters: {len(kept):,}"
+    out.print(grid)
+
+
+@stream_app.command("replay")
+def stream_replay(
+    position: Annotated[
+        list[str] | None,
+        typer.Argument(help="Which ones (topic/partition/offset). [default: all]"),
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what it would do.")] = False,
+) -> None:
+    """Send dead letters to their topics again, once they can be read.
+
+    For when the cause was mended: those that still cannot be read stay where they
+    are, and none is sent that was sent before.
+    """
+    settings = get_settings()
+    bronze = Bronze(settings)
+    kept = kept_letters(settings, bronze)
+    chosen = [_find(kept, one) for one in position] if position else kept
+    sent = unreadable = 0
+    for letter, problem in replay(settings, bronze, chosen, dry_run=dry_run):
+        if problem is None:
+            sent += 1
+            out.print(f"{'would replay' if dry_run else 'replayed'} {letter.position}")
+        else:
+            unreadable += 1
+            out.print(f"{letter.position} still cannot be read: {escape(problem)}", soft_wrap=True)
+    out.print(f"{'to replay' if dry_run else 'replayed'}: {sent:,}, unreadable: {unreadable:,}")
+
+
+def _find(kept: list[Kept], position: str) -> Kept:
+    for one in kept:
+        if one.position == position:
+            return one
+    raise MissingError(
+        f"there is no dead letter {position!r}",
+        "`python -m ingestion stream dead-letters` lists them",
+    )
+
+
+def _brief(one: Kept, letter: DeadLetter) -> dict[str, Any]:
+    return {
+        "position": letter.position,
+        "time": utc(letter.timestamp).isoformat(sep=" ", timespec="seconds"),
+        "reason": letter.reason,
+        "bytes": len(letter.key or b"") + len(letter.value or b""),
+        "replayed": one.is_replayed,
+    }
+
+
+def _whole(letter: DeadLetter) -> dict[str, object]:
+    """All of it; bytes as the text that they nearly are."""
+    return {
+        "position": letter.position,
+        "topic_id": letter.topic_id,
+        "time": utc(letter.timestamp).isoformat(sep=" ", timespec="milliseconds"),
+        "reason": letter.reason,
+        "key": _text(letter.key),
+        "value": _text(letter.value),
+        "headers": {name: _text(value) for name, value in letter.headers},
+    }
+
+
+def _text(value: bytes | None) -> str | None:
+    return None if value is None else value.decode(errors="backslashreplace")

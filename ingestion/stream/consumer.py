@@ -1,0 +1,282 @@
+"""A consumer: polls its partitions, lands what they hold, commits what has landed.
+
+Exactly once needs no more than the order: an object lands first (see ``chain``),
+then its end is committed. Whatever stops a consumer in between, the next one starts
+at the last committed offset, meets the name of the object that is there, and goes on
+behind it. Losing a partition therefore costs nothing but reading a second's records
+again, and what is not landed then is simply dropped.
+"""
+
+import threading
+import time
+from collections.abc import Callable, Collection
+
+from kafka import KafkaConsumer, OffsetAndMetadata, TopicPartition
+from kafka.consumer.fetcher import ConsumerRecord
+from kafka.errors import (
+    CommitFailedError,
+    FencedInstanceIdError,
+    LogTruncationError,
+    OffsetOutOfRangeError,
+    RebalanceInProgressError,
+    RetriableError,
+)
+
+from ingestion.errors import DataError, LockedError, ServiceError
+from ingestion.settings import Settings
+from ingestion.storage import Bronze
+from ingestion.stream.buffer import Buffer
+from ingestion.stream.chain import Log
+from ingestion.stream.client import address, is_connected, topic_id
+from ingestion.stream.dead_letters import DeadLetters
+from ingestion.stream.land import Landing, chain_end
+from ingestion.stream.lane import Lane
+from ingestion.stream.trouble import Trouble
+
+Say = Callable[[str], None]
+Polled = dict[TopicPartition, list[ConsumerRecord]]
+
+POLL_MS = 500
+# How often to look whether an object has landed.
+LANDING_POLL_MS = 20
+# How long to wait for Kafka's answer before polling again, which it wants, too.
+COMMIT_MS = 2_000
+# How long a consumer that was told to stop tries to land what it holds.
+STOP_SECONDS = 6.0
+# How often Kafka is told that nothing lies behind the last object (see `_note`).
+NOTE_SECONDS = 1.0
+# A try may take this long: long enough for a slow store, short enough to notice soon
+# that one that hung is back. Nothing else waits for it.
+S3_SECONDS = 15
+
+
+class Consumer:
+    """The loop over one client of Kafka; everything happens in the caller's thread."""
+
+    def __init__(
+        self, settings: Settings, kafka: KafkaConsumer, say: Say, *, skip_lost: bool = False
+    ) -> None:
+        """``skip_lost``: go on behind what Kafka deleted unlanded; else that is an error."""
+        self._kafka = kafka
+        self._say = say
+        self._skip_lost = skip_lost
+        # A landing tries again by itself, and says so.
+        self._bronze = Bronze(settings, attempts=1, timeout_seconds=S3_SECONDS)
+        self._dead_letters = DeadLetters(settings, self._bronze)
+        self._landing_trouble = Trouble(say, "cannot land, trying on", "lands again", patience=4)
+        self._kafka_trouble = Trouble(
+            say,
+            f"no connection to Kafka at {address(settings)}, trying on",
+            "connected to Kafka again",
+            patience=4,
+        )
+        self._polls_without_kafka = 0
+        self._lanes: dict[TopicPartition, Lane] = {}
+        self._adopted: set[TopicPartition] = set()
+        self._next_note = 0.0
+
+    def run(self, stop: threading.Event) -> None:
+        """Land what comes until ``stop`` is set; then what is left, within seconds."""
+        while not stop.is_set():
+            self.turn()
+        self._finish()
+
+    @property
+    def holds_records(self) -> bool:
+        """Whether it has taken records that have not landed."""
+        return not all(lane.is_empty for lane in self._lanes.values())
+
+    def adopt(self, partitions: Collection[TopicPartition]) -> None:
+        """Take partitions; they are read once it is known from where."""
+        for partition in partitions:
+            # With a position, the client does not look for one itself.
+            self._kafka.seek(partition, 0)
+            self._kafka.pause(partition)
+            self._adopted.add(partition)
+
+    def give_up(self, partitions: Collection[TopicPartition]) -> None:
+        """Forget partitions, and what of them has not landed."""
+        self._adopted.difference_update(partitions)
+        lanes = {p: self._lanes.pop(p) for p in partitions if p in self._lanes}
+        for lane in lanes.values():
+            lane.abandon()
+        if lanes:
+            self._say(f"gave up {_names(lanes)}")
+
+    def turn(self) -> None:
+        """Poll once, and do what is due."""
+        for partition, records in self._poll().items():
+            self._lanes[partition].add(records)
+        self._begin()
+        for partition, lane in self._lanes.items():
+            self._advance(partition, lane)
+        self._commit()
+        self._note()
+
+    def _poll(self) -> Polled:
+        try:
+            polled: dict[TopicPartition, list[ConsumerRecord]] = self._kafka.poll(
+                timeout_ms=self._poll_ms()
+            )
+        except OffsetOutOfRangeError as error:
+            raise self._out_of_range(error.args[0]) from None
+        except LogTruncationError as error:
+            raise self._out_of_range(error.divergent_offsets) from None
+        except FencedInstanceIdError:
+            raise self._fenced() from None
+        if polled or is_connected(self._kafka):
+            self._polls_without_kafka = 0
+            self._kafka_trouble.works()
+        else:
+            self._polls_without_kafka += 1
+            self._kafka_trouble.failed(tries=self._polls_without_kafka)
+        return polled
+
+    def _poll_ms(self) -> int:
+        if any(lane.is_landing for lane in self._lanes.values()):
+            return LANDING_POLL_MS
+        left = min((lane.seconds_left for lane in self._lanes.values()), default=1.0)
+        return max(0, min(int(left * 1000) + 1, POLL_MS))
+
+    def _begin(self) -> None:
+        """Find out where the new partitions start, and read them from there."""
+        begun = []
+        for partition in sorted(self._adopted):
+            if (identity := topic_id(self._kafka, partition.topic)) is None:
+                continue  # not yet known: next time
+            log = Log(partition.topic, identity, partition.partition)
+            try:
+                start = self._start(partition, log)
+            except RetriableError:
+                continue
+            except ServiceError as error:
+                self._landing_trouble.failed(error.message)
+                continue
+            self._lanes[partition] = Lane(log, start, self._land)
+            self._kafka.seek(partition, start)
+            self._kafka.resume(partition)
+            begun.append(partition)
+        if begun:
+            self._adopted.difference_update(begun)
+            self._say(f"reads {_names(begun)}")
+
+    def _start(self, partition: TopicPartition, log: Log) -> int:
+        """Where the partition's next object starts."""
+        start: int | None = self._kafka.committed(partition, timeout_ms=COMMIT_MS)
+        first: int = self._kafka.beginning_offsets([partition], timeout_ms=COMMIT_MS)[partition]
+        if start is None:
+            # Before the first commit; or the consumers were away for so long that Kafka
+            # forgot it, and the log's beginning may be behind what has landed.
+            start = chain_end(self._bronze, log) if first else 0
+        if start < first:
+            lost = f"{_name(partition)}: offsets {start} to {first - 1}"
+            if not self._skip_lost:
+                raise _lost(f"{lost} are deleted")
+            self._say(f"goes on behind what Kafka deleted, {lost}")
+            start = first
+        return start
+
+    def _land(self, log: Log, buffer: Buffer) -> Landing:
+        return Landing(self._bronze, self._dead_letters, self._landing_trouble, log, buffer)
+
+    def _advance(self, partition: TopicPartition, lane: Lane, *, at_once: bool = False) -> None:
+        """Take what has landed, land what is due, and stop or start the supply."""
+        read_on = lane.finish_landing()
+        if read_on is not None:
+            self._kafka.seek(partition, read_on)
+        if lane.wants_to_land(at_once=at_once):
+            self._check_topic(lane.log)
+            lane.land(self._kafka.position(partition, timeout_ms=COMMIT_MS))
+        if lane.is_full:
+            self._kafka.pause(partition)
+        else:
+            self._kafka.resume(partition)
+
+    def _commit(self) -> None:
+        """Tell Kafka what has landed. If it does not take it now, it is told again."""
+        ends = {p: e for p, lane in self._lanes.items() if (e := lane.uncommitted) is not None}
+        if ends and self._tell({p: OffsetAndMetadata(end, "", -1) for p, end in ends.items()}):
+            for partition in ends:
+                self._lanes[partition].uncommitted = None
+
+    def _note(self) -> None:
+        """Tell Kafka up to where there is nothing to land behind the last object.
+
+        The committed offset stays the end of that object, for the chain goes on there.
+        But what lies behind it may be records that Kafka does not show; without the
+        note, a partition that is all landed would seem to lag.
+        """
+        if time.monotonic() < self._next_note:
+            return
+        self._next_note = time.monotonic() + NOTE_SECONDS
+        notes = {}
+        for partition, lane in self._lanes.items():
+            if lane.is_empty and lane.uncommitted is None:
+                position = self._kafka.position(partition, timeout_ms=COMMIT_MS)
+                if position is not None and position > lane.noted:
+                    notes[partition] = position
+        if notes and self._tell(
+            {p: OffsetAndMetadata(self._lanes[p].start, str(n), -1) for p, n in notes.items()}
+        ):
+            for partition, noted in notes.items():
+                self._lanes[partition].noted = noted
+
+    def _tell(self, offsets: dict[TopicPartition, OffsetAndMetadata]) -> bool:
+        try:
+            self._kafka.commit(offsets, timeout_ms=COMMIT_MS)
+        except FencedInstanceIdError:
+            raise self._fenced() from None
+        except (CommitFailedError, RebalanceInProgressError, RetriableError):
+            return False  # the next poll mends it, or takes the partitions away
+        return True
+
+    def _finish(self) -> None:
+        """Land what is left; what does not land soon is read again by the next one."""
+        deadline = time.monotonic() + STOP_SECONDS
+        while self.holds_records:
+            for partition, lane in self._lanes.items():
+                self._advance(partition, lane, at_once=True)
+            if time.monotonic() > deadline:
+                self._say("not everything could be landed; it will be read again")
+                break
+            time.sleep(LANDING_POLL_MS / 1000)
+        self._commit()
+        self._lanes.clear()
+
+    def _check_topic(self, log: Log) -> None:
+        if topic_id(self._kafka, log.topic) not in (log.topic_id, None):
+            raise DataError(
+                f"topic {log.topic} was deleted and made anew", "start the consumer again"
+            )
+
+    def _fenced(self) -> LockedError:
+        name = self._kafka.config["group_instance_id"]
+        return LockedError(
+            f"another process has become {name}", "give each consumer a --number of its own"
+        )
+
+    def _out_of_range(self, partitions: Collection[TopicPartition]) -> DataError:
+        """The log does not have what would be read next."""
+        found = []
+        for partition in sorted(partitions):
+            position = self._kafka.position(partition)
+            first = self._kafka.beginning_offsets([partition])[partition]
+            end = self._kafka.end_offsets([partition])[partition]
+            found.append(f"{_name(partition)} has offsets {first} to {end - 1}, but not {position}")
+        return _lost("; ".join(found))
+
+
+def _lost(what: str) -> DataError:
+    return DataError(
+        f"Kafka lost changes before they landed: {what}",
+        "stop the consumers, let `python -m ingestion stream consume --skip-lost` read every"
+        " partition, start them, and land a full batch: it holds what those changes did",
+    )
+
+
+def _name(partition: TopicPartition) -> str:
+    return f"{partition.topic} {partition.partition}"
+
+
+def _names(partitions: Collection[TopicPartition]) -> str:
+    return ", ".join(_name(partition) for partition in sorted(partitions))

@@ -1,0 +1,114 @@
+"""One object into bronze: tried as often as it takes, landed at most once."""
+
+import threading
+
+from ingestion.errors import DataError, MissingError, ServiceError
+from ingestion.storage import Bronze
+from ingestion.stream.buffer import Buffer
+from ingestion.stream.chain import END, FOLDER, ROWS, Log
+from ingestion.stream.dead_letters import DeadLetter, DeadLetters
+from ingestion.stream.trouble import Trouble
+
+# Seconds before the second try, and at most; each pause is twice the one before it.
+FIRST_PAUSE = 0.1
+LONGEST_PAUSE = 5.0
+
+
+class Landing(threading.Thread):
+    """Lands a buffer in the background, so that its consumer can poll meanwhile.
+
+    It tries until it succeeds or is abandoned. Nobody waits for it when the process
+    ends: what it still lands then, the successor will find.
+    """
+
+    def __init__(
+        self, bronze: Bronze, dead_letters: DeadLetters, trouble: Trouble, log: Log, buffer: Buffer
+    ) -> None:
+        super().__init__(name=f"landing {log.position}", daemon=True)
+        self.buffer = buffer
+        self._bronze = bronze
+        self._dead_letters = dead_letters
+        self._trouble = trouble
+        self._log = log
+        self._abandoned = threading.Event()
+        self._end: int | None = None
+        self._error: Exception | None = None
+        self.start()
+
+    @property
+    def end(self) -> int | None:
+        """Where the next object starts; None before it has landed.
+
+        It is where the buffer ends; or, when an earlier try or another consumer had
+        landed the object, where that object ends.
+
+        Raises:
+            Exception: why it can never be landed.
+        """
+        if self._error is not None:
+            raise self._error
+        return self._end
+
+    def abandon(self) -> None:
+        """Try no more. A try that is under way may still succeed."""
+        self._abandoned.set()
+
+    def run(self) -> None:
+        """The thread."""
+        try:
+            self._land()
+        except Exception as error:  # raised where `end` is asked for
+            self._error = error
+
+    def _land(self) -> None:
+        letters = [DeadLetter.of(self._log, *one) for one in reversed(self.buffer.unreadable)]
+        content = memoryview(self.buffer.to_parquet(self._log))
+        pause, tries = FIRST_PAUSE, 0
+        while not self._abandoned.is_set():
+            try:
+                # Before the object: who meets that one does not look at its records.
+                while letters:
+                    self._dead_letters.land(letters[-1])
+                    letters.pop()
+                self._end = self._put(content)
+            except (ServiceError, MissingError) as error:
+                tries += 1
+                self._trouble.failed(error.message, tries)
+                self._abandoned.wait(pause)
+                pause = min(2 * pause, LONGEST_PAUSE)
+            else:
+                self._trouble.works()
+                return
+
+    def _put(self, content: memoryview) -> int:
+        buffer = self.buffer
+        key = self._log.object_key(buffer.start, buffer.first_timestamp)
+        metadata = {END: str(buffer.end), ROWS: str(len(buffer))}
+        if self._bronze.put_first(key, content, "application/vnd.apache.parquet", metadata):
+            return buffer.end
+        return end_of(self._bronze, key)
+
+
+def end_of(bronze: Bronze, key: str) -> int:
+    """The offset at which a landed object ends.
+
+    Raises:
+        DataError: it does not say so: no consumer has written it.
+    """
+    try:
+        return int(bronze.metadata(key)[END])
+    except (KeyError, ValueError):
+        raise DataError(
+            f"{bronze.uri(key)} does not say at which offset it ends",
+            "no consumer wrote it: have the bucket's administrator look at it",
+        ) from None
+
+
+def chain_end(bronze: Bronze, log: Log) -> int:
+    """The offset at which the partition's newest object ends; 0 if there is none.
+
+    It looks through all of the topic's objects: for when Kafka has forgotten.
+    """
+    names = (key for key in bronze.keys(f"{FOLDER}/{log.topic}/") if f"/{log.position}+" in key)
+    newest = max(names, key=lambda key: key.rsplit("/", 1)[1], default=None)
+    return 0 if newest is None else end_of(bronze, newest)

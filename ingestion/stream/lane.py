@@ -1,0 +1,100 @@
+"""One partition's way to bronze: a buffer that fills, and one that lands."""
+
+from collections.abc import Callable
+
+from kafka.consumer.fetcher import ConsumerRecord
+
+from ingestion.stream.buffer import Buffer
+from ingestion.stream.chain import Log
+from ingestion.stream.land import Landing
+
+Land = Callable[[Log, Buffer], Landing]
+
+
+class Lane:
+    """A partition that this consumer has, from ``start`` on.
+
+    At most one object of it is landing, for the next one's name is known only when
+    that has an end. So it holds at most two buffers, and what one poll returns.
+
+    Attributes:
+        uncommitted: the end of the newest landed object, if Kafka does not know it.
+        noted: up to where Kafka knows that there is nothing behind that end.
+    """
+
+    def __init__(self, log: Log, start: int, land: Land) -> None:
+        self.log = log
+        self.uncommitted: int | None = None
+        self.noted = start
+        self._land = land
+        self._buffer = Buffer(start)
+        self._landing: Landing | None = None
+
+    @property
+    def start(self) -> int:
+        """Where the next object starts, or the one that is landing ends."""
+        return self._buffer.start
+
+    @property
+    def is_full(self) -> bool:
+        """Whether it can take no more for now."""
+        return self._buffer.is_full
+
+    @property
+    def is_landing(self) -> bool:
+        """Whether an object is under way."""
+        return self._landing is not None
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether all that it was given has landed."""
+        return not self.is_landing and not len(self._buffer)
+
+    @property
+    def seconds_left(self) -> float:
+        """Until it wants to land what it holds."""
+        return self._buffer.seconds_left
+
+    def add(self, records: list[ConsumerRecord]) -> None:
+        """Take records; they follow those that it took before."""
+        self._buffer.add(records)
+
+    def wants_to_land(self, *, at_once: bool = False) -> bool:
+        """Whether ``land`` should be called now (``at_once``: however little it holds)."""
+        if self.is_landing or not len(self._buffer):
+            return False
+        return at_once or self._buffer.is_due
+
+    def land(self, position: int | None) -> None:
+        """Begin to land what it holds.
+
+        ``position`` is where Kafka's client would read on: up to there, nothing is
+        left but what Kafka does not show (transactions' own records, and those of
+        transactions that failed), so the object covers it too.
+        """
+        buffer = self._buffer
+        buffer.end = max(buffer.end, position or 0)
+        self._landing = self._land(self.log, buffer)
+        self._buffer = Buffer(buffer.end)
+
+    def finish_landing(self) -> int | None:
+        """Note what has landed; the offset to read on from, if it is another than expected.
+
+        It is another when the object was there already and ends elsewhere.
+
+        Raises:
+            Exception: the object can never be landed.
+        """
+        if self._landing is None or (end := self._landing.end) is None:
+            return None
+        expected, self._landing = self._landing.buffer.end, None
+        self.uncommitted = self.noted = end
+        if end == expected:
+            return None
+        self._buffer = Buffer(end)
+        return end
+
+    def abandon(self) -> None:
+        """Forget what has not landed: whoever has the partition next reads it again."""
+        if self._landing is not None:
+            self._landing.abandon()

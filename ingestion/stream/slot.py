@@ -1,0 +1,80 @@
+"""The replication slot: how far Debezium has read the source's log, and that it lives."""
+
+from dataclasses import dataclass
+
+from psycopg2 import extensions
+
+from ingestion.errors import DataError, MissingError
+
+_SLOT = """
+SELECT active, wal_status, invalidation_reason,
+       (confirmed_flush_lsn - '0/0')::bigint,
+       (pg_current_wal_lsn() - confirmed_flush_lsn)::bigint,
+       (pg_current_wal_lsn() - restart_lsn)::bigint
+FROM pg_replication_slots
+WHERE slot_name = %s
+"""
+
+# What a slot that cannot go on takes.
+BEGIN_ANEW = (
+    "begin anew: stop Debezium and forget its offsets (PUT /connectors/source/stop, DELETE"
+    " /connectors/source/offsets at Connect), drop the slot, `make up`, PUT"
+    " /connectors/source/resume; then land a full batch: it holds what is missing"
+)
+
+
+@dataclass(frozen=True)
+class Slot:
+    """The slot's state, in PostgreSQL's words; positions in the log are byte counts.
+
+    Attributes:
+        is_active: Debezium is connected to it.
+        confirmed: everything before it is in Kafka.
+        lag_bytes: how much log Debezium has still to bring to Kafka.
+        retained_bytes: how much log PostgreSQL keeps for it.
+    """
+
+    name: str
+    is_active: bool
+    wal_status: str | None
+    invalidation_reason: str | None
+    confirmed: int | None
+    lag_bytes: int | None
+    retained_bytes: int | None
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether PostgreSQL has removed log that Debezium had still to read."""
+        return self.wal_status in (None, "lost") or self.invalidation_reason is not None
+
+
+def read_slot(cursor: extensions.cursor, name: str) -> Slot:
+    """Read the slot's state.
+
+    Raises:
+        MissingError: there is no such slot.
+    """
+    cursor.execute(_SLOT, (name,))
+    row = cursor.fetchone()
+    if row is None:
+        raise MissingError(
+            f"the source has no replication slot {name!r}",
+            "`make up` makes it; what changes before that is not captured:"
+            " then land a full batch, which holds it",
+        )
+    return Slot(name, *row)
+
+
+def check_alive(slot: Slot) -> None:
+    """Raise if the slot can never be read again.
+
+    Raises:
+        DataError: it is lost.
+    """
+    if slot.is_lost:
+        raise DataError(
+            f"the replication slot {slot.name!r} is lost"
+            f" ({slot.invalidation_reason or slot.wal_status}): PostgreSQL removed changes"
+            " before Debezium read them",
+            BEGIN_ANEW,
+        )

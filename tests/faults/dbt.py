@@ -1,0 +1,24 @@
+"""dbt on a drill's stack, its own files kept out of the project."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from infra.native.paths import REPO
+
+
+def start_dbt() -> subprocess.Popen[str]:
+    """Begin to build silver, the tables below it included."""
+    project, state = str(REPO / "dbt_project"), Path(os.environ["LAKEHOUSE_STATE"])
+    return subprocess.Popen(
+        [
+            *(str(Path(sys.executable).with_name("dbt")), "--no-use-colors"),
+            *("run", "--select", "staging", "intermediate", "silver"),
+            *("--project-dir", project, "--profiles-dir", project),
+            *("--target-path", str(state / "dbt"), "--log-path", str(state / "dbt")),
+        ],
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )

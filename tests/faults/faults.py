@@ -1,0 +1,155 @@
+"""What can be done to a stack, each a line in the table that the drill prints."""
+
+import multiprocessing
+import random
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from multiprocessing.synchronize import Event
+
+from kafka import KafkaConsumer, TopicPartition
+
+from ingestion.settings import get_settings
+from ingestion.stream.consumer import Consumer
+from ingestion.stream.member import SESSION_MS, Member, consumer_options
+from ingestion.stream.topics import topic_of
+from ingestion.tables import load_tables
+from tests.faults.dbt import start_dbt
+from tests.faults.scene import Scene
+from tests.s3_proxy import Mode
+
+# Does it, and returns when its cause is over; says what exactly it did.
+Strike = Callable[[Scene], str]
+
+
+@dataclass(frozen=True)
+class Fault:
+    """``ends_dbt``: it breaks a run of dbt, so the next one must be seen to succeed."""
+
+    name: str
+    strike: Strike
+    ends_dbt: bool = False
+
+
+def kill(*services: str) -> Strike:
+    """Kill every process of the services, at once."""
+
+    def strike(scene: Scene) -> str:
+        scene.kill(*scene.processes(*services))
+        return ""
+
+    return strike
+
+
+def kill_some(count: Callable[[random.Random], int], *services: str) -> Strike:
+    """Kill some processes of the services (of any, if none is named), chosen at random."""
+
+    def strike(scene: Scene) -> str:
+        chosen = scene.dice.sample(scene.processes(*services), count(scene.dice))
+        scene.kill(*chosen)
+        return ", ".join(chosen)
+
+    return strike
+
+
+def freeze(service: str, least: float, most: float) -> Strike:
+    """Stop a process of the service for some seconds."""
+
+    def strike(scene: Scene) -> str:
+        name = scene.dice.choice(scene.processes(service))
+        seconds = scene.dice.uniform(least, most)
+        scene.freeze(name, seconds)
+        return f"{name}, {seconds:.1f} s"
+
+    return strike
+
+
+def spoil(mode: Mode) -> Strike:
+    """Let the proxy before MinIO misbehave for some seconds."""
+
+    def strike(scene: Scene) -> str:
+        seconds = scene.dice.uniform(3, 10)
+        scene.spoil(mode, seconds)
+        return f"{seconds:.1f} s"
+
+    return strike
+
+
+def own_twice(scene: Scene) -> str:
+    """A second process takes a partition by itself, lands it too, and is killed meanwhile."""
+    partition = scene.dice.randrange(int(scene.env["STREAM_CONSUMERS"]))
+    seconds = scene.dice.uniform(3, 8)
+    context = multiprocessing.get_context("spawn")
+    reads = context.Event()
+    second = context.Process(target=take, args=(partition, reads))
+    second.start()
+    try:
+        if not reads.wait(60):
+            raise RuntimeError("the second consumer does not start")
+        time.sleep(seconds)
+    finally:
+        second.kill()
+        second.join()
+    return f"partition {partition}, {seconds:.1f} s"
+
+
+def take(partition: int, reads: Event) -> None:
+    """Consume a partition, whoever has it in the group; for ever."""
+    settings, [table, *_] = get_settings(), load_tables().tables
+    options = consumer_options(Member(settings, (table,), 0))
+    del options["group_instance_id"]
+    client = KafkaConsumer(**options)
+    taken = [TopicPartition(topic_of(settings, table), partition)]
+    client.assign(taken)
+    consumer = Consumer(settings, client, say=lambda _: reads.set())
+    consumer.adopt(taken)
+    consumer.run(threading.Event())
+
+
+def kill_in_dbt_run(service: str) -> Strike:
+    """Kill a service while dbt builds silver."""
+
+    def strike(scene: Scene) -> str:
+        with start_dbt() as dbt:
+            seconds = scene.dice.uniform(4, 20)
+            time.sleep(seconds)
+            was_running = dbt.poll() is None
+            scene.kill(service)
+            dbt.communicate()
+        how = "failed" if dbt.returncode else "succeeded"
+        return f"{seconds:.1f} s into it, {'which' if was_running else 'after it'} {how}"
+
+    return strike
+
+
+# What a frozen consumer wakes up as: another has its partition and has landed more of it.
+_SESSION = SESSION_MS / 1000
+
+KILLS = (
+    Fault("kill -9: a consumer", kill_some(lambda _: 1, "consumer")),
+    Fault("kill -9: all consumers", kill("consumer")),
+    Fault("kill -9: Connect", kill("connect")),
+    Fault("kill -9: Kafka", kill("kafka")),
+    Fault("kill -9: MinIO", kill("minio")),
+    Fault("kill -9: Trino", kill("trino")),
+    Fault("kill -9: Hive metastore", kill("hive")),
+    Fault("kill -9: PostgreSQL", kill("postgres")),
+)
+FAULTS = (
+    *KILLS,
+    Fault("kill -9: two or three at once", kill_some(lambda dice: dice.choice((2, 3)))),
+    Fault("kill -9: Trino, in a dbt run", kill_in_dbt_run("trino"), ends_dbt=True),
+    Fault("kill -9: Hive metastore, in a dbt run", kill_in_dbt_run("hive"), ends_dbt=True),
+    Fault("frozen: MinIO", freeze("minio", 3, 20)),
+    Fault("frozen: Kafka", freeze("kafka", 3, 12)),
+    Fault("frozen: a consumer", freeze("consumer", 3, 10)),
+    Fault(
+        "frozen: a consumer, until it is a zombie", freeze("consumer", _SESSION + 3, _SESSION + 9)
+    ),
+    Fault("two consumers of one partition", own_twice),
+    Fault("MinIO answers 503", spoil(Mode.refuse)),
+    Fault("MinIO answers 507, disk full", spoil(Mode.full)),
+    Fault("MinIO is slow", spoil(Mode.slow)),
+    Fault("MinIO's answers are lost", spoil(Mode.deaf)),
+)

@@ -1,0 +1,75 @@
+"""A running stack, seen as what can be hurt: its processes, and the way to its MinIO."""
+
+import random
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import psutil
+
+from infra.native.services import SERVICES
+from infra.native.stack import Supervisor
+from tests.s3_proxy import Mode, S3Proxy
+
+
+@dataclass(frozen=True)
+class Scene:
+    """``proxy`` stands between everybody and MinIO; without one, MinIO itself answers."""
+
+    env: Mapping[str, str]
+    dice: random.Random
+    proxy: S3Proxy | None = None
+
+    def processes(self, *services: str) -> list[str]:
+        """The processes of the services (of all, if none is named), as supervisor names them."""
+        return [
+            process
+            for service in SERVICES
+            if not services or service.name in services
+            for process in service.processes(self.env)
+        ]
+
+    def process(self, name: str) -> psutil.Process:
+        """The running process of that name."""
+        pid = Supervisor(self.env).info(name)["pid"]
+        if not pid:  # to a signal, 0 means us
+            raise RuntimeError(f"{name} does not run: there is nothing to hurt")
+        return psutil.Process(pid)
+
+    def kill(self, *names: str) -> None:
+        """kill -9, all at once."""
+        for process in [self.process(name) for name in names]:
+            process.kill()
+
+    def freeze(self, name: str, seconds: float) -> None:
+        """Stop a process (SIGSTOP) and, after some seconds, let it go on."""
+        process = self.process(name)
+        process.suspend()
+        try:
+            time.sleep(seconds)
+        finally:
+            process.resume()
+
+    def spoil(self, mode: Mode, seconds: float) -> None:
+        """Let MinIO misbehave for some seconds."""
+        assert self.proxy
+        before = self.proxy.spoiled
+        self.proxy.mode = mode
+        try:
+            time.sleep(seconds)
+        finally:
+            self.proxy.mode = Mode.passing
+        if self.proxy.spoiled == before:
+            raise RuntimeError("nobody asked MinIO for anything: nothing was hurt")
+
+    def sick(self) -> str | None:
+        """The first service that does not run or is not healthy."""
+        supervisor = Supervisor(self.env)
+        for service in SERVICES:
+            for process in service.processes(self.env):
+                state = supervisor.info(process)
+                if not state["pid"]:
+                    return f"{process} is {state['statename'].lower()}"
+            if not service.healthy(self.env):
+                return f"{service.name} is not healthy"
+        return None
