@@ -79,7 +79,7 @@ class _Handler(BaseHTTPRequestHandler):
             self._refuse(507, "XMinioStorageFull", "Storage backend has reached its minimum")
         else:
             if mode == Mode.slow:
-                time.sleep(random.uniform(0.5, 3))  # noqa: S311
+                time.sleep(random.uniform(0.5, 3))
             with closing(HTTPConnection(proxy.minio, timeout=PATIENCE_SECONDS)) as minio:
                 answer, content = self._ask(minio, body)
             if mode == Mode.deaf:

@@ -29,7 +29,6 @@ from tests.s3_proxy import S3Proxy
 from tests.stack import own_stack
 
 # The seed makes a drill repeatable; nothing here is a secret.
-# ruff: noqa: S311
 
 SILVER_EVERY = 10
 

@@ -20,7 +20,7 @@ from tests.stack import objects_administrator
 
 @pytest.fixture(scope="module")
 def outcomes(stack: dict[str, str]) -> list[Outcome]:
-    dice = random.Random()  # noqa: S311
+    dice = random.Random()
     drill = Drill(Scene(environment(), dice))
     faults = dice.sample(KILLS, len(KILLS))
     return list(drill.run(faults, silver_every=len(faults)))

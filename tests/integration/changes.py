@@ -29,7 +29,7 @@ from ingestion.stream.consumer import Consumer
 from ingestion.stream.member import Member, consumer_options
 from ingestion.stream.topics import ensure_topics, topic_of
 
-dice = random.Random()  # noqa: S311  # no secret
+dice = random.Random()
 # Against a hang, not a claim about speed: these run on any machine.
 PATIENCE = 120
 

@@ -137,8 +137,8 @@ class SmallLake:
         self.query(
             f"insert into {self.bronze}.loan_applications_changes (key, op, before, after, lsn,"
             ' tx_id, committed_at, problem, topic, topic_id, partition, "offset", produced_at,'
-            f" landed_at, object_start, object_end, dt, hour) values ({values}, 'topic', 'id', 0, {start},"
-            f" localtimestamp, localtimestamp, {start}, {start + 1}, current_date, 0)"
+            f" landed_at, object_start, object_end, dt, hour) values ({values}, 'topic', 'id', 0,"
+            f" {start}, localtimestamp, localtimestamp, {start}, {start + 1}, current_date, 0)"
         )
 
     def dbt(self, *arguments: str, project: Path = DBT_PROJECT) -> subprocess.CompletedProcess[str]:

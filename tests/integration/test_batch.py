@@ -213,7 +213,7 @@ def test_a_snapshot_is_consistent_while_writers_run(corner: Any) -> None:
     moved = [0]
 
     def write(seed: int) -> None:
-        chance = random.Random(seed)  # noqa: S311
+        chance = random.Random(seed)
         connection = corner.connect()
         while not stop.is_set():
             with connection, connection.cursor() as cursor:
@@ -333,7 +333,7 @@ def test_killed_at_any_moment_it_leaves_no_half_snapshot(corner: Any) -> None:
     loader = start_loader(corner)
     assert loader.wait(60) == 0
     parts = len(corner.manifests(table)[0].parts)
-    chance = random.Random(1)  # noqa: S311
+    chance = random.Random(1)
     for _ in range(20):
         kill_when_landed(corner, table, chance.randrange(parts), chance.uniform(0, 0.02))
         for manifest in corner.manifests(table):

@@ -1,4 +1,4 @@
-{#- What may be here already is no further back in the log than what landed. -#}
+{#- What may be here already is no further back in the log than what lands. -#}
 {% do check_full_refresh(['int_loan_applications__landed']) %}
 {% set since = value_of(
     "select coalesce(min(lsn), 0) from (select lsn from "
@@ -15,14 +15,19 @@ landed as (
 
 ),
 
-new_snapshots as (
+snapshots as (
 
     select * from {{ ref('int_batch_snapshots__effective') }}
-    where
-        table_name = 'loan_applications'
-        {% if progress %}
-        and snapshot_id not in (select input_id from {{ progress }})
-        {% endif %}
+    where table_name = 'loan_applications'
+
+),
+
+new_snapshots as (
+
+    select * from snapshots
+    {% if progress %}
+        where snapshot_id not in (select input_id from {{ progress }})
+    {% endif %}
 
 ),
 
