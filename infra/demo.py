@@ -26,7 +26,10 @@ console = Console(highlight=False)
 
 @dataclass(frozen=True)
 class Step:
-    """One command; its seconds count for one layer of the summary."""
+    """One command; its seconds count for one layer of the summary.
+
+    {now} in it is the moment at which it is run, UTC.
+    """
 
     layer: str
     what: str
@@ -37,7 +40,6 @@ class Step:
 def steps() -> list[Step]:
     csv, rows = os.environ.get("LOAN_CSV"), os.environ.get("ROWS") or "45000"
     fill = f"load --csv {shlex.quote(csv)}" if csv else f"generate --rows {rows}"
-    now = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime())
     return [
         Step("source", "fill the source system", f"python -m ingestion source {fill}"),
         Step(
@@ -69,7 +71,7 @@ def steps() -> list[Step]:
         Step(
             "features",
             "bring them online",
-            f"feast materialize 2000-01-01T00:00:00 {now}",
+            "feast materialize 2000-01-01T00:00:00 {now}",
             "feast_repo",
         ),
         Step(
@@ -83,9 +85,10 @@ def run(step: Step, number: int, total: int) -> float:
     """Run one step and return its seconds; a failure ends the demo with its exit code."""
     console.print(f"\n[bold cyan]{number}/{total} {step.what}[/]")
     into = f"cd {step.folder} && " if step.folder != "." else ""
-    console.print(f"[dim]$ {into}{step.command}[/]")
+    command = step.command.replace("{now}", time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime()))
+    console.print(f"[dim]$ {into}{command}[/]")
     began = time.monotonic()
-    done = subprocess.run(shlex.split(step.command), cwd=REPO / step.folder, check=False)
+    done = subprocess.run(shlex.split(command), cwd=REPO / step.folder, check=False)
     if done.returncode:
         console.print(f"[red]error:[/] step {number} failed (exit code {done.returncode})")
         console.print(

@@ -3,7 +3,7 @@
 import random
 import threading
 import time
-from contextlib import closing
+from contextlib import closing, suppress
 from enum import StrEnum
 from http.client import HTTPConnection, HTTPException, HTTPResponse
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -57,6 +57,10 @@ class S3Proxy:
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
+
+    def handle(self) -> None:
+        with suppress(ConnectionError):  # a client that was killed
+            super().handle()
 
     def treat(self, proxy: S3Proxy) -> None:
         try:

@@ -1,9 +1,10 @@
 {#
     What the source says of an application, apart from its key: 14 attributes
-    and two times. `of` is the relation that they come from; where `unless` is
-    true, they are null.
+    and two times. `of` is the relation that they come from, `prefix` goes before
+    their names. Where `unless` is true they are null, or the columns whose names
+    begin with `otherwise`.
 #}
-{% macro loan_attributes(of='', unless='') -%}
+{% macro loan_attributes(of='', prefix='', unless='', otherwise='') -%}
     {%- set of = of ~ '.' if of else '' -%}
     {%- for column in [
         'person_age',
@@ -24,10 +25,11 @@
         'updated_at',
     ] -%}
     {%- if unless -%}
-    if(not {{ unless }}, {{ of }}{{ column }}) as {{ column }}
+    if({{ unless }}, {{ otherwise ~ column if otherwise else 'null' }}, {{ of }}{{ column }})
     {%- else -%}
     {{ of }}{{ column }}
     {%- endif -%}
-    {{ ',\n        ' if not loop.last }}
+    {{ ' as ' ~ prefix ~ column if unless or prefix }}
+    {{- ',\n        ' if not loop.last }}
     {%- endfor -%}
 {%- endmacro %}

@@ -82,7 +82,8 @@ def format_kafka(env: Settings) -> None:
         return
     cluster_id = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
     command = [f"{INFRA}/native/bin/kafka", "128m", "kafka.tools.StorageTool", "format"]
-    command += ["--ignore-formatted", "--cluster-id", cluster_id]
+    # An id may begin with a dash: as an argument of its own it would be an option.
+    command += ["--ignore-formatted", f"--cluster-id={cluster_id}"]
     run([*command, "--config", f"{INFRA}/kafka/kraft.properties"], KAFKA_THEN, env)
 
 

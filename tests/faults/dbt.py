@@ -8,10 +8,10 @@ from pathlib import Path
 from infra.native.paths import REPO
 
 
-def start_dbt() -> subprocess.Popen[str]:
-    """Begin to build silver, the tables below it included."""
+def build_silver() -> subprocess.CompletedProcess[str]:
+    """Run dbt for silver and what is below it."""
     project, state = str(REPO / "dbt_project"), Path(os.environ["LAKEHOUSE_STATE"])
-    return subprocess.Popen(
+    return subprocess.run(
         [
             *(str(Path(sys.executable).with_name("dbt")), "--no-use-colors"),
             *("run", "--select", "staging", "intermediate", "silver"),
@@ -21,4 +21,5 @@ def start_dbt() -> subprocess.Popen[str]:
         text=True,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
+        check=False,
     )

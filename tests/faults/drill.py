@@ -18,13 +18,16 @@ from ingestion.stream.wait import wait_until_landed
 from ingestion.tables import load_tables
 from ingestion.trino_client import Trino
 from tests.faults.check import Check
-from tests.faults.dbt import start_dbt
+from tests.faults.dbt import build_silver
 from tests.faults.faults import Fault
 from tests.faults.scene import Scene
 from tests.stack import ingest
 
 RATE = 300
 SECONDS = 5.0  # the least that the simulator runs; else until the fault is over
+# When the fault comes, since the simulator began, and dbt.
+STRIKE_SECONDS = (0.5, 4.5)
+DBT_SECONDS = (3.0, 20.0)
 # Against a hang, not a claim about speed.
 PATIENCE_SECONDS = 240
 LOOK_SECONDS = 0.2
@@ -87,11 +90,11 @@ class Drill:
         """Strike one after the other; end with the first that is not got over.
 
         Silver is built and compared with the source after every so many faults, and
-        after each that broke a run of dbt.
+        after each fault in a run of dbt.
         """
         for number, fault in enumerate(faults, start=1):
             outcome = self._strike(fault)
-            if outcome.seconds is not None and (fault.ends_dbt or number % silver_every == 0):
+            if outcome.seconds is not None and (fault.in_dbt_run or number % silver_every == 0):
                 outcome = replace(outcome, problems=(*outcome.problems, *self.silver_problems()))
             yield outcome
             if outcome.seconds is None:
@@ -99,10 +102,9 @@ class Drill:
 
     def silver_problems(self) -> list[str]:
         """Build silver of what has landed; what is wrong with it, in words."""
-        dbt = start_dbt()
-        output, _ = dbt.communicate()
+        dbt = build_silver()
         if dbt.returncode:
-            return [f"dbt run failed:\n{output[-3000:]}"]
+            return [f"dbt run failed:\n{dbt.stdout[-3000:]}"]
         try:
             result = reconcile_table(self._settings, self._table)
             records = self._query('count(*), count(DISTINCT (topic_id, partition, "offset"))')
@@ -116,7 +118,22 @@ class Drill:
         return problems
 
     def _strike(self, fault: Fault) -> Outcome:
-        after = self._scene.dice.uniform(0.1, 0.9) * SECONDS
+        with ThreadPoolExecutor(1) as pool:
+            building = pool.submit(build_silver) if fault.in_dbt_run else None
+            after = self._scene.dice.uniform(*(DBT_SECONDS if building else STRIKE_SECONDS))
+            outcome, struck = self._strike_while_source_changes(fault, after)
+            try:
+                self._wait_until_well()
+            except NotWellError as error:
+                return replace(outcome, problems=(str(error),))
+            outcome = replace(outcome, seconds=time.monotonic() - struck)
+            if building:
+                how = "failed" if building.result().returncode else "went on"
+                outcome = replace(outcome, detail=f"{after:.1f} s into it; dbt {how}")
+        return self._judge(outcome)
+
+    def _strike_while_source_changes(self, fault: Fault, after: float) -> tuple[Outcome, float]:
+        """The outcome as far as it is known, and the moment of the fault."""
         with ThreadPoolExecutor(1) as pool:
             begun, stop = threading.Event(), threading.Event()
             plan = Plan(RATE, seed=self._scene.dice.randrange(2**31), keep_going=True)
@@ -130,12 +147,7 @@ class Drill:
             finally:
                 stop.set()
             done = simulation.result()
-        outcome = Outcome(fault.name, detail, after, None, done.changes, done.unknown)
-        try:
-            self._wait_until_well()
-        except NotWellError as error:
-            return replace(outcome, problems=(str(error),))
-        return self._judge(replace(outcome, seconds=time.monotonic() - struck))
+        return Outcome(fault.name, detail, after, None, done.changes, done.unknown), struck
 
     def _judge(self, outcome: Outcome) -> Outcome:
         """What is lost, repeated and broken that was not before."""

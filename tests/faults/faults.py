@@ -15,7 +15,6 @@ from ingestion.stream.consumer import Consumer
 from ingestion.stream.member import SESSION_MS, Member, consumer_options
 from ingestion.stream.topics import topic_of
 from ingestion.tables import load_tables
-from tests.faults.dbt import start_dbt
 from tests.faults.scene import Scene
 from tests.s3_proxy import Mode
 
@@ -25,11 +24,11 @@ Strike = Callable[[Scene], str]
 
 @dataclass(frozen=True)
 class Fault:
-    """``ends_dbt``: it breaks a run of dbt, so the next one must be seen to succeed."""
+    """``in_dbt_run``: it happens while dbt builds silver, and the next run of dbt must succeed."""
 
     name: str
     strike: Strike
-    ends_dbt: bool = False
+    in_dbt_run: bool = False
 
 
 def kill(*services: str) -> Strike:
@@ -107,40 +106,26 @@ def take(partition: int, reads: Event) -> None:
     consumer.run(threading.Event())
 
 
-def kill_in_dbt_run(service: str) -> Strike:
-    """Kill a service while dbt builds silver."""
-
-    def strike(scene: Scene) -> str:
-        with start_dbt() as dbt:
-            seconds = scene.dice.uniform(4, 20)
-            time.sleep(seconds)
-            was_running = dbt.poll() is None
-            scene.kill(service)
-            dbt.communicate()
-        how = "failed" if dbt.returncode else "succeeded"
-        return f"{seconds:.1f} s into it, {'which' if was_running else 'after it'} {how}"
-
-    return strike
-
-
 # What a frozen consumer wakes up as: another has its partition and has landed more of it.
 _SESSION = SESSION_MS / 1000
 
 KILLS = (
-    Fault("kill -9: a consumer", kill_some(lambda _: 1, "consumer")),
-    Fault("kill -9: all consumers", kill("consumer")),
-    Fault("kill -9: Connect", kill("connect")),
-    Fault("kill -9: Kafka", kill("kafka")),
-    Fault("kill -9: MinIO", kill("minio")),
-    Fault("kill -9: Trino", kill("trino")),
-    Fault("kill -9: Hive metastore", kill("hive")),
-    Fault("kill -9: PostgreSQL", kill("postgres")),
+    Fault("killed: a consumer", kill_some(lambda _: 1, "consumer")),
+    Fault("killed: all consumers", kill("consumer")),
+    Fault("killed: Connect", kill("connect")),
+    Fault("killed: Kafka", kill("kafka")),
+    Fault("killed: MinIO", kill("minio")),
+    Fault("killed: Trino", kill("trino")),
+    Fault("killed: Hive metastore", kill("hive")),
+    Fault("killed: PostgreSQL", kill("postgres")),
 )
 FAULTS = (
     *KILLS,
-    Fault("kill -9: two or three at once", kill_some(lambda dice: dice.choice((2, 3)))),
-    Fault("kill -9: Trino, in a dbt run", kill_in_dbt_run("trino"), ends_dbt=True),
-    Fault("kill -9: Hive metastore, in a dbt run", kill_in_dbt_run("hive"), ends_dbt=True),
+    Fault("killed: two or three at once", kill_some(lambda dice: dice.choice((2, 3)))),
+    Fault("killed in a dbt run: Trino", kill("trino"), in_dbt_run=True),
+    Fault("killed in a dbt run: Hive metastore", kill("hive"), in_dbt_run=True),
+    Fault("killed in a dbt run: PostgreSQL", kill("postgres"), in_dbt_run=True),
+    Fault("killed in a dbt run: MinIO", kill("minio"), in_dbt_run=True),
     Fault("frozen: MinIO", freeze("minio", 3, 20)),
     Fault("frozen: Kafka", freeze("kafka", 3, 12)),
     Fault("frozen: a consumer", freeze("consumer", 3, 10)),

@@ -1,6 +1,10 @@
 {#- The constants in this view are how far the fold has come: every run makes it
     anew, behind the state, and a run that does not get here leaves a view that
-    reads more than it must and still tells the truth. -#}
+    reads more than it must and still tells the truth.
+
+    It is the rule of truth (macros/decide.sql) again, for the one case that the
+    state is known and only events are new, since planning the whole rule takes
+    longer than running this. -#}
 -- depends_on: {{ ref('int_loan_applications__progress') }}
 with
 
@@ -25,113 +29,118 @@ snapshots as (
 
 ),
 
-claims as (
+newest_full as (
+
+    select max(snapshot_id) as snapshot_id
+    from snapshots
+    where snapshot_mode = 'full'
+
+),
+
+truncates as (
 
     select
-        claim,
-        application_id,
-        is_deleted,
         lsn,
-        tx_id,
-        cast(null as varchar) as snapshot_id,
-        cast(null as varchar) as version_id,
-        changed_at,
-        known_at,
-        {{ loan_attributes() }}
+        tx_id
     from changes
-    where claim in ('event', 'truncate')
+    where claim = 'truncate'
     union all
     select
-        'truncate' as claim,
-        cast(null as bigint) as application_id,
-        false as is_deleted,
         lsn,
-        tx_id,
-        cast(null as varchar) as snapshot_id,
-        cast(null as varchar) as version_id,
-        changed_at,
-        known_at,
-        {{ loan_attributes() }}
+        tx_id
     from {{ ref('int_loan_applications__landed') }}
     where claim = 'truncate'
-    union all
-    select
-        'known' as claim,
-        application_id,
-        outcome = 'deleted' as is_deleted,
-        _lsn as lsn,
-        _tx_id as tx_id,
-        _snapshot_id as snapshot_id,
-        _version_id as version_id,
-        _changed_at as changed_at,
-        _known_at as known_at,
-        {{ loan_attributes() }}
-    from state
-    where
-        application_id in (
-            select changes.application_id from changes
-            where changes.claim = 'event'
-        )
 
 ),
 
-{{ decide() }},
-
-changed as (
+newest_truncate as (
 
     select
-        application_id,
-        {{ loan_attributes() }},
-        version_id as _version_id,
-        known_at as _known_at
-    from decided
-    where
-        not is_gone
+        coalesce(max(lsn), -1) as lsn,
+        max_by(tx_id, lsn) as tx_id
+    from truncates
+
+),
+
+ranked_changes as (
+
+    select
+        *,
+        row_number() over (
+            partition by application_id
+            order by lsn desc
+        ) as age
+    from changes
+    where claim = 'event'
+
+),
+
+newest_changes as (
+
+    select
+        *,
+        not is_deleted
         and cardinality(
             {{ broken_rules(var('loan_application_rules'), 'reject') }}
-        ) = 0
+        ) = 0 as is_accepted
+    from ranked_changes
+    where age = 1
 
 ),
 
-new_truncate as (
+-- Of each application, whichever of the three is newest in the log holds, if
+-- the newest snapshot that speaks of the application does not see it.
+judged as (
 
     select
-        max(lsn) as lsn,
-        max_by(tx_id, lsn) as tx_id
-    from changes
-    where claim = 'truncate'
-
-),
-
-unchanged as (
-
-    select
-        state.application_id,
+        coalesce(state.application_id, change.application_id)
+            as application_id,
+        coalesce(
+            change.lsn > coalesce(state._lsn, -1)
+            and change.lsn > newest_truncate.lsn
+            and not {{ is_visible('change.tx_id', 'snapshots') }},
+            false
+        ) as is_changed,
+        newest_truncate.lsn > coalesce(state._lsn, -1)
+        and newest_truncate.lsn > coalesce(change.lsn, -1)
+        and not {{ is_visible('newest_truncate.tx_id', 'snapshots') }}
+            as is_truncated,
+        state.outcome = 'accepted' as was_accepted,
+        change.is_accepted,
         {{ loan_attributes('state') }},
         state._version_id,
-        state._known_at
+        state._known_at,
+        {{ loan_attributes('change', prefix='changed_') }},
+        change.lsn,
+        change.known_at
     from state
-    cross join new_truncate
-    left join snapshots on state._snapshot_id = snapshots.snapshot_id
-    where
-        state.outcome = 'accepted'
-        and state.application_id not in (
-            select changes.application_id from changes
-            where changes.claim = 'event'
-        )
-        and (
-            new_truncate.lsn is null
-            or new_truncate.lsn < state._lsn
-            or {{ is_visible('new_truncate.tx_id', 'snapshots') }}
-        )
+    full outer join newest_changes as change
+        on state.application_id = change.application_id
+    cross join newest_truncate
+    cross join newest_full
+    left join snapshots
+        on
+            coalesce(state._snapshot_id, newest_full.snapshot_id)
+            = snapshots.snapshot_id
 
 ),
 
 live as (
 
-    select * from unchanged
-    union all
-    select * from changed
+    select
+        ---------- ids
+        application_id,
+
+        ---------- attributes
+        {{ loan_attributes(unless='is_changed', otherwise='changed_') }},
+
+        ---------- lineage
+        if(is_changed, lpad(cast(lsn as varchar), 20, '0'), _version_id)
+            as _version_id,
+        if(is_changed, known_at, _known_at) as _known_at
+
+    from judged
+    where not is_truncated and if(is_changed, is_accepted, was_accepted)
 
 )
 
