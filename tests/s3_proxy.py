@@ -21,6 +21,7 @@ class Mode(StrEnum):
     full = "full"  # writing is answered 507, as by a disk that is full
     slow = "slow"  # seconds pass before MinIO gets it
     deaf = "deaf"  # MinIO does it, and the connection is cut before its answer
+    hold = "hold"  # writing waits until it is released, whatever the mode is by then
 
 
 class S3Proxy:
@@ -29,6 +30,7 @@ class S3Proxy:
     Attributes:
         minio: where MinIO is, host:port.
         spoiled: how many requests it has not simply passed.
+        released: set it to let go what was held.
     """
 
     def __init__(self, endpoint: str = "") -> None:
@@ -43,6 +45,7 @@ class S3Proxy:
 
             do_GET = do_PUT = do_HEAD = do_POST = do_DELETE = do  # noqa: N815
 
+        self.released = threading.Event()
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self._server.daemon_threads = True
         self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
@@ -75,7 +78,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.end_headers()
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         mode, writes = proxy.mode, self.command in ("PUT", "POST")
-        if mode != Mode.passing and (writes or mode != Mode.full):
+        if mode != Mode.passing and (writes or mode not in (Mode.full, Mode.hold)):
             proxy.spoiled += 1
         if mode == Mode.refuse:
             self._refuse(503, "SlowDown", "Please reduce your request rate")
@@ -84,6 +87,8 @@ class _Handler(BaseHTTPRequestHandler):
         else:
             if mode == Mode.slow:
                 time.sleep(random.uniform(0.5, 3))
+            if mode == Mode.hold and writes:
+                proxy.released.wait(PATIENCE_SECONDS)
             with closing(HTTPConnection(proxy.minio, timeout=PATIENCE_SECONDS)) as minio:
                 answer, content = self._ask(minio, body)
             if mode == Mode.deaf:

@@ -124,6 +124,10 @@ class Consumer:
             raise self._out_of_range(error.divergent_offsets) from None
         except FencedInstanceIdError:
             raise self._fenced() from None
+        except RetriableError:
+            # Of a broker that is away, if the client was just looking for the group's
+            # coordinator: there, unlike elsewhere, it does not try again by itself.
+            polled = {}
         if polled or is_connected(self._kafka):
             self._polls_without_kafka = 0
             self._kafka_trouble.works()

@@ -112,7 +112,10 @@ class Drill:
             return [error.message]
         problems = []
         if not result.equal:
-            problems.append(f"silver is not the source: {result}")
+            problems.append(
+                f"silver has {result.silver_rows} rows, the source {result.source_rows};"
+                f" they differ: {result.differences[:3]}"
+            )
         if records != (self._tally.records, self._tally.records):
             problems.append(f"Trino sees {records} records, the check {self._tally.records}")
         return problems

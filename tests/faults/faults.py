@@ -2,15 +2,17 @@
 
 import multiprocessing
 import random
-import threading
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass
 from multiprocessing.synchronize import Event
 
 from kafka import KafkaConsumer, TopicPartition
 
 from ingestion.settings import get_settings
+from ingestion.stream import buffer
+from ingestion.stream.buffer import FLUSH_SECONDS
 from ingestion.stream.consumer import Consumer
 from ingestion.stream.member import SESSION_MS, Member, consumer_options
 from ingestion.stream.topics import topic_of
@@ -58,10 +60,30 @@ def freeze(service: str, least: float, most: float) -> Strike:
     def strike(scene: Scene) -> str:
         name = scene.dice.choice(scene.processes(service))
         seconds = scene.dice.uniform(least, most)
-        scene.freeze(name, seconds)
+        with scene.frozen(name):
+            time.sleep(seconds)
         return f"{name}, {seconds:.1f} s"
 
     return strike
+
+
+def make_zombie(scene: Scene) -> str:
+    """Freeze a consumer that is landing, until another has its partition; then both go on.
+
+    What it was storing reaches MinIO only when the other one has landed more.
+    """
+    assert scene.proxy
+    name = scene.dice.choice(scene.processes("consumer"))
+    seconds = SESSION_MS / 1000 + scene.dice.uniform(3, 9)
+    scene.proxy.released.clear()
+    with ExitStack() as sleep:
+        with scene.spoiled(Mode.hold):
+            time.sleep(2 * FLUSH_SECONDS)  # by then it has tried to store something
+            sleep.enter_context(scene.frozen(name))
+        time.sleep(seconds)
+        scene.proxy.released.set()
+        time.sleep(1)
+    return f"{name}, {seconds:.1f} s"
 
 
 def spoil(mode: Mode) -> Strike:
@@ -69,8 +91,21 @@ def spoil(mode: Mode) -> Strike:
 
     def strike(scene: Scene) -> str:
         seconds = scene.dice.uniform(3, 10)
-        scene.spoil(mode, seconds)
+        with scene.spoiled(mode):
+            time.sleep(seconds)
         return f"{seconds:.1f} s"
+
+    return strike
+
+
+def kill_consumers_while(mode: Mode) -> Strike:
+    """Kill the consumers when they have most probably stored what they have not committed."""
+
+    def strike(scene: Scene) -> str:
+        with scene.spoiled(mode):
+            time.sleep(scene.dice.uniform(1.5, 4))
+            scene.kill(*scene.processes("consumer"))
+        return ""
 
     return strike
 
@@ -78,7 +113,7 @@ def spoil(mode: Mode) -> Strike:
 def own_twice(scene: Scene) -> str:
     """A second process takes a partition by itself, lands it too, and is killed meanwhile."""
     partition = scene.dice.randrange(int(scene.env["STREAM_CONSUMERS"]))
-    seconds = scene.dice.uniform(3, 8)
+    seconds = scene.dice.uniform(5, 10)
     context = multiprocessing.get_context("spawn")
     reads = context.Event()
     second = context.Process(target=take, args=(partition, reads))
@@ -103,11 +138,14 @@ def take(partition: int, reads: Event) -> None:
     client.assign(taken)
     consumer = Consumer(settings, client, say=lambda _: reads.set())
     consumer.adopt(taken)
-    consumer.run(threading.Event())
+    while True:
+        # Who has just lost begins later, and would lose again and again: now this one
+        # is the faster to land, now the other.
+        buffer.FLUSH_SECONDS = random.choice((0.3, 2 * FLUSH_SECONDS))
+        until = time.monotonic() + 1
+        while time.monotonic() < until:
+            consumer.turn()
 
-
-# What a frozen consumer wakes up as: another has its partition and has landed more of it.
-_SESSION = SESSION_MS / 1000
 
 KILLS = (
     Fault("killed: a consumer", kill_some(lambda _: 1, "consumer")),
@@ -129,10 +167,10 @@ FAULTS = (
     Fault("frozen: MinIO", freeze("minio", 3, 20)),
     Fault("frozen: Kafka", freeze("kafka", 3, 12)),
     Fault("frozen: a consumer", freeze("consumer", 3, 10)),
-    Fault(
-        "frozen: a consumer, until it is a zombie", freeze("consumer", _SESSION + 3, _SESSION + 9)
-    ),
+    Fault("frozen: a consumer, until it is a zombie", make_zombie),
     Fault("two consumers of one partition", own_twice),
+    Fault("killed: all consumers, MinIO slow", kill_consumers_while(Mode.slow)),
+    Fault("killed: all consumers, answers lost", kill_consumers_while(Mode.deaf)),
     Fault("MinIO answers 503", spoil(Mode.refuse)),
     Fault("MinIO answers 507, disk full", spoil(Mode.full)),
     Fault("MinIO is slow", spoil(Mode.slow)),

@@ -1,8 +1,8 @@
 """A running stack, seen as what can be hurt: its processes, and the way to its MinIO."""
 
 import random
-import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import psutil
@@ -41,22 +41,24 @@ class Scene:
         for process in [self.process(name) for name in names]:
             process.kill()
 
-    def freeze(self, name: str, seconds: float) -> None:
-        """Stop a process (SIGSTOP) and, after some seconds, let it go on."""
+    @contextmanager
+    def frozen(self, name: str) -> Iterator[None]:
+        """Stop a process (SIGSTOP); behind the block it goes on."""
         process = self.process(name)
         process.suspend()
         try:
-            time.sleep(seconds)
+            yield
         finally:
             process.resume()
 
-    def spoil(self, mode: Mode, seconds: float) -> None:
-        """Let MinIO misbehave for some seconds."""
+    @contextmanager
+    def spoiled(self, mode: Mode) -> Iterator[None]:
+        """Let MinIO misbehave during the block."""
         assert self.proxy
         before = self.proxy.spoiled
         self.proxy.mode = mode
         try:
-            time.sleep(seconds)
+            yield
         finally:
             self.proxy.mode = Mode.passing
         if self.proxy.spoiled == before:

@@ -196,6 +196,10 @@ class Changes:
             if partition.topic == self.topic
         }
 
+    def offsets(self) -> dict[int, int]:
+        """Up to where the group has committed, by partition."""
+        return {partition: found.offset for partition, found in self.committed().items()}
+
     def objects(self) -> dict[int, list[Object]]:
         """What has landed, by partition, in the order of the chain."""
         bronze = self.bronze

@@ -1,0 +1,54 @@
+"""A table's topic has the name that Debezium gives it."""
+
+from typing import Any
+
+import pytest
+
+from ingestion.errors import SettingsError
+from ingestion.settings import Settings
+from ingestion.stream.topics import dead_letter_topic, topic_of
+from ingestion.stream.trouble import Trouble
+from ingestion.tables import Table
+
+
+@pytest.fixture
+def settings() -> Any:
+    return Settings.model_construct(stream_topic_prefix="loans")
+
+
+@pytest.mark.parametrize(
+    ("source", "topic"),
+    [
+        ("public.loan_applications", "loans.public.loan_applications"),
+        ("Public.Loans", "loans.public.loans"),
+        ("loans", "loans.public.loans"),
+        ('"Sales".loans', "loans.Sales.loans"),
+        ('s."Übung ""x"" a.b"', "loans.s._bung__x__a.b"),
+    ],
+)
+def test_the_name(settings: Any, source: str, topic: str) -> None:
+    assert topic_of(settings, Table(name="t", source=source, key=("id",))) == topic
+
+
+@pytest.mark.parametrize("source", ["a.b.c", "", "a b", '"a', "a."])
+def test_what_is_no_name_of_a_table(settings: Any, source: str) -> None:
+    with pytest.raises(SettingsError, match="is not the name of a table"):
+        topic_of(settings, Table(name="t", source=source, key=("id",)))
+
+
+def test_dead_letters_have_a_topic_of_their_own(settings: Any) -> None:
+    assert dead_letter_topic(settings) == "loans.dead_letters"
+
+
+def test_trouble_is_said_once_and_so_is_its_end() -> None:
+    said: list[str] = []
+    trouble = Trouble(said.append, "fails", "works again", patience=2)
+    trouble.works()
+    trouble.failed("blip", 1)
+    trouble.works()
+    assert said == []
+    for tries in range(1, 5):
+        trouble.failed("away", tries)
+    for _ in range(3):
+        trouble.works()
+    assert said == ["fails: away", "works again"]
