@@ -4,15 +4,15 @@ The object is the truth, and there is one per record. The message in Kafka, for
 whoever wants to be woken by it, may come twice.
 """
 
+import threading
 from collections.abc import Iterable, Iterator
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import msgspec
 from kafka import KafkaProducer
 from kafka.consumer.fetcher import ConsumerRecord
-from kafka.errors import MessageSizeTooLargeError
+from kafka.errors import KafkaError, MessageSizeTooLargeError
 
 from ingestion.errors import DataError
 from ingestion.settings import Settings
@@ -76,6 +76,7 @@ class DeadLetters:
     def __init__(self, settings: Settings, bronze: Bronze) -> None:
         self._settings = settings
         self._bronze = bronze
+        self._lock = threading.Lock()
         self._producer: KafkaProducer | None = None
 
     def land(self, letter: DeadLetter) -> None:
@@ -95,17 +96,25 @@ class DeadLetters:
             "partition": str(letter.partition),
             "offset": str(letter.offset),
         }
-        with plain_kafka_errors(self._settings):
-            if self._producer is None:
-                self._producer = open_producer(self._settings)
-            # The object has it; no message may hold up the stream.
-            with suppress(MessageSizeTooLargeError):
+        with self._lock, plain_kafka_errors(self._settings):
+            try:
+                self._producer = self._producer or open_producer(self._settings)
                 send(
                     self._producer,
                     dead_letter_topic(self._settings),
                     letter,
                     [(name, value.encode()) for name, value in headers.items()],
                 )
+            except MessageSizeTooLargeError:
+                pass  # the object has it; no message may hold up the stream
+            except KafkaError:
+                self._drop_producer()  # some errors it never recovers from
+                raise
+
+    def _drop_producer(self) -> None:
+        if self._producer is not None:
+            producer, self._producer = self._producer, None
+            producer.close(timeout=0)
 
 
 def open_producer(settings: Settings) -> KafkaProducer:

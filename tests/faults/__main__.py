@@ -94,12 +94,14 @@ def report(outcome: Outcome, number: str, seconds: float) -> None:
         f" {outcome.committed:,}{unknown} committed, {outcome.landed:,} landed,"
         f" {outcome.lost} lost, {outcome.repeated} repeated",
         style=None if outcome.is_well else "bold red",
+        soft_wrap=True,
     )
     for problem in outcome.problems:
-        console.print(escape(problem), style="red")
+        console.print(escape(problem), style="red", soft_wrap=True)
 
 
 LEGEND = f"""
+Killed: by kill -9, at a random moment; supervisor starts it again. Frozen: stopped for seconds.
 Seconds to recover: from the fault's first moment (its own duration is in it) until every service
 was healthy, Trino showed the newest object, and all had landed that the simulator had committed,
 which went on as long as the fault lasted, and for {SECONDS:.0f} s at least.

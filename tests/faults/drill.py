@@ -24,9 +24,8 @@ from tests.faults.scene import Scene
 from tests.stack import ingest
 
 RATE = 300
-SECONDS = 5.0  # the least that the simulator runs; else until the fault is over
-# When the fault comes, since the simulator began, and dbt.
-STRIKE_SECONDS = (0.5, 4.5)
+SECONDS = 5.0
+# When a fault comes in a run of dbt, which takes that long on a quiet machine.
 DBT_SECONDS = (3.0, 20.0)
 # Against a hang, not a claim about speed.
 PATIENCE_SECONDS = 240
@@ -68,10 +67,13 @@ class NotWellError(Exception):
 
 
 class Drill:
-    """The stack of ``scene``; its source's table is emptied, and captured."""
+    """The stack of ``scene``; its source's table is emptied, and captured.
 
-    def __init__(self, scene: Scene) -> None:
-        self._scene = scene
+    ``seconds``: how long the simulator runs around each fault, if that does not take longer.
+    """
+
+    def __init__(self, scene: Scene, seconds: float = SECONDS) -> None:
+        self._scene, self._seconds = scene, seconds
         self._settings = get_settings()
         tables = load_tables()
         [self._table] = tables.select(["loan_applications"])
@@ -123,7 +125,8 @@ class Drill:
     def _strike(self, fault: Fault) -> Outcome:
         with ThreadPoolExecutor(1) as pool:
             building = pool.submit(build_silver) if fault.in_dbt_run else None
-            after = self._scene.dice.uniform(*(DBT_SECONDS if building else STRIKE_SECONDS))
+            moments = DBT_SECONDS if building else (0.1 * self._seconds, 0.9 * self._seconds)
+            after = self._scene.dice.uniform(*moments)
             outcome, struck = self._strike_while_source_changes(fault, after)
             try:
                 self._wait_until_well()
@@ -146,7 +149,7 @@ class Drill:
                 time.sleep(after)
                 struck = time.monotonic()
                 detail = fault.strike(self._scene)
-                time.sleep(max(0, struck - after + SECONDS - time.monotonic()))
+                time.sleep(max(0, struck - after + self._seconds - time.monotonic()))
             finally:
                 stop.set()
             done = simulation.result()

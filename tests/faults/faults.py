@@ -99,7 +99,7 @@ def spoil(mode: Mode) -> Strike:
 
 
 def kill_consumers_while(mode: Mode) -> Strike:
-    """Kill the consumers when they have most probably stored what they have not committed."""
+    """Kill the consumers when each has something that is on its way, or stuck."""
 
     def strike(scene: Scene) -> str:
         with scene.spoiled(mode):
@@ -169,6 +169,7 @@ FAULTS = (
     Fault("frozen: a consumer", freeze("consumer", 3, 10)),
     Fault("frozen: a consumer, until it is a zombie", make_zombie),
     Fault("two consumers of one partition", own_twice),
+    Fault("killed: all consumers, MinIO refusing", kill_consumers_while(Mode.refuse)),
     Fault("killed: all consumers, MinIO slow", kill_consumers_while(Mode.slow)),
     Fault("killed: all consumers, answers lost", kill_consumers_while(Mode.deaf)),
     Fault("MinIO answers 503", spoil(Mode.refuse)),

@@ -21,7 +21,7 @@ from tests.stack import objects_administrator
 @pytest.fixture(scope="module")
 def outcomes(stack: dict[str, str]) -> list[Outcome]:
     dice = random.Random()
-    drill = Drill(Scene(environment(), dice))
+    drill = Drill(Scene(environment(), dice), seconds=3)
     faults = dice.sample(KILLS, len(KILLS))
     return list(drill.run(faults, silver_every=len(faults)))
 

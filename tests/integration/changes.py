@@ -42,7 +42,7 @@ def eventually(true: Callable[[], Any], what: str) -> None:
         time.sleep(0.1)
 
 
-@dataclass(frozen=True)
+@dataclass
 class Object:
     """A landed object."""
 
@@ -50,6 +50,11 @@ class Object:
     start: int
     end: int
     table: pa.Table
+
+    @cached_property
+    def numbers(self) -> list[int]:
+        """Those of its rows."""
+        return [json.loads(key)["id"] for key in self.table["key"].to_pylist() if key is not None]
 
 
 class Changes:
@@ -216,13 +221,10 @@ class Changes:
 
     def landed(self) -> Counter[int]:
         """The numbers of the rows that have landed, and how often."""
-        tables = [o.table for objects in self.objects().values() for o in objects]
-        return Counter(
-            json.loads(after)["id"]
-            for table in tables
-            for after in table["after"].to_pylist()
-            if after is not None
-        )
+        numbers = Counter[int]()
+        for one in itertools.chain.from_iterable(self.objects().values()):
+            numbers.update(one.numbers)
+        return numbers
 
     def wait_until_landed(self) -> None:
         eventually(lambda: self.sent <= set(self.landed()), "everything has landed")
