@@ -117,15 +117,20 @@ def land() -> None:
     """One consumer, in this process: Python's start is nobody's to pay."""
     settings, tables = get_settings(), load_tables().tables
     stop = threading.Event()
-    consumer = threading.Thread(
-        target=consume, args=(Member(settings, tables, 1), lambda _: None, stop), daemon=True
-    )
-    consumer.start()
+    # As all of the group's members: the stopped ones' partitions would wait for them.
+    members = [Member(settings, tables, n + 1) for n in range(settings.stream_consumers)]
+    consumers = [
+        threading.Thread(target=consume, args=(member, lambda _: None, stop), daemon=True)
+        for member in members
+    ]
+    for consumer in consumers:
+        consumer.start()
     with open_admin(settings) as admin:
         while any(p.lag for p in read_positions(admin, settings, tables)):
             time.sleep(0.05)
     stop.set()
-    consumer.join()
+    for consumer in consumers:
+        consumer.join()
 
 
 def read(begin: dict[int, int], finish: dict[int, int]) -> None:
