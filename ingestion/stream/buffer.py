@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from kafka.consumer.fetcher import ConsumerRecord
 
-from ingestion.stream.chain import Log
+from ingestion.stream.chain import Log, Reach
 from ingestion.stream.envelope import read
 
 # When an object is landed. Its size is what Trino reads at a time and what memory
@@ -58,17 +58,19 @@ _OPTIONS = {
 
 
 class Buffer:
-    """The records of one partition from ``start`` on, until they land as one object.
+    """The records of one partition behind what has landed, until they do as one object.
 
     Attributes:
+        start: the offset at which its object starts.
         end: the offset at which the next object starts.
         first_timestamp: Kafka's time of the first record, in milliseconds.
         unreadable: the records that could not be read, and why.
     """
 
-    def __init__(self, start: int) -> None:
-        self.start = start
-        self.end = start
+    def __init__(self, landed: Reach) -> None:
+        self.start = landed.end
+        self.end = landed.end
+        self._rows_before = landed.rows
         self.unreadable: list[tuple[ConsumerRecord, str]] = []
         self._bytes = 0
         self._since = 0.0
@@ -78,6 +80,11 @@ class Buffer:
 
     def __len__(self) -> int:
         return len(self._offsets)
+
+    @property
+    def reach(self) -> Reach:
+        """How far the partition will have landed with it."""
+        return Reach(self.end, self._rows_before + len(self))
 
     @property
     def first_timestamp(self) -> int:

@@ -13,6 +13,20 @@ FOLDER = "cdc"
 # The names of the metadata are S3's: lower case, without underscores.
 END = "end-offset"
 ROWS = "rows"
+ROWS_SO_FAR = "rows-so-far"
+
+
+@dataclass(frozen=True)
+class Reach:
+    """How far a partition has landed.
+
+    Attributes:
+        end: where the newest object ends, and the next one starts.
+        rows: the rows of all its objects.
+    """
+
+    end: int = 0
+    rows: int = 0
 
 
 @dataclass(frozen=True)

@@ -101,8 +101,8 @@ def stream_status(
 ) -> None:
     """Show how the stream is, piece by piece; exit 1 if something needs attention.
 
-    Lag counts offsets of Kafka's log. "landed to" is exact: all before it is in bronze.
-    Rows are those of the last minute's objects, which say how many they hold.
+    Lag counts offsets of Kafka's log, where each transaction takes one for itself; rows
+    landed are all that bronze ever got of this topic, objects and rows a minute the last one's.
     """
     status = read_status(get_settings(), load_tables(tables_file).tables)
     if as_json:

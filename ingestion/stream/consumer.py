@@ -11,7 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Collection
 
-from kafka import KafkaConsumer, OffsetAndMetadata, TopicPartition
+from kafka import KafkaConsumer, TopicPartition
 from kafka.consumer.fetcher import ConsumerRecord
 from kafka.errors import (
     CommitFailedError,
@@ -26,11 +26,12 @@ from ingestion.errors import DataError, LockedError, ServiceError
 from ingestion.settings import Settings
 from ingestion.storage import Bronze
 from ingestion.stream.buffer import Buffer
-from ingestion.stream.chain import Log
+from ingestion.stream.chain import Log, Reach
 from ingestion.stream.client import address, is_connected, topic_id
 from ingestion.stream.dead_letters import DeadLetters
-from ingestion.stream.land import Landing, chain_end
+from ingestion.stream.land import Landing, newest_reach
 from ingestion.stream.lane import Lane
+from ingestion.stream.note import Note
 from ingestion.stream.trouble import Trouble
 
 Say = Callable[[str], None]
@@ -150,35 +151,39 @@ class Consumer:
                 continue  # not yet known: next time
             log = Log(partition.topic, identity, partition.partition)
             try:
-                start = self._start(partition, log)
+                landed = self._landed(partition, log)
             except RetriableError:
                 continue
             except ServiceError as error:
                 self._landing_trouble.failed(error.message)
                 continue
-            self._lanes[partition] = Lane(log, start, self._land)
-            self._kafka.seek(partition, start)
+            self._lanes[partition] = Lane(log, landed, self._land)
+            self._kafka.seek(partition, landed.end)
             self._kafka.resume(partition)
             begun.append(partition)
         if begun:
             self._adopted.difference_update(begun)
             self._say(f"reads {_names(begun)}")
 
-    def _start(self, partition: TopicPartition, log: Log) -> int:
-        """Where the partition's next object starts."""
-        start: int | None = self._kafka.committed(partition, timeout_ms=COMMIT_MS)
+    def _landed(self, partition: TopicPartition, log: Log) -> Reach:
+        """Up to where the partition has landed: there its next object starts."""
+        committed = self._kafka.committed(partition, metadata=True, timeout_ms=COMMIT_MS)
         first: int = self._kafka.beginning_offsets([partition], timeout_ms=COMMIT_MS)[partition]
-        if start is None:
-            # Before the first commit; or the consumers were away for so long that Kafka
-            # forgot it, and the log's beginning may be behind what has landed.
-            start = chain_end(self._bronze, log) if first else 0
-        if start < first:
-            lost = f"{_name(partition)}: offsets {start} to {first - 1}"
+        if committed is not None and (note := Note.of(committed)):
+            landed = note.landed
+        elif committed is not None or first:
+            # The consumers were away for so long that Kafka forgot it, and the log's
+            # beginning may be behind what has landed; or somebody moved the offset.
+            landed = newest_reach(self._bronze, log)
+        else:
+            landed = Reach()
+        if landed.end < first:
+            lost = f"{_name(partition)}: offsets {landed.end} to {first - 1}"
             if not self._skip_lost:
                 raise _lost(f"{lost} are deleted")
             self._say(f"goes on behind what Kafka deleted, {lost}")
-            start = first
-        return start
+            landed = Reach(first, landed.rows)
+        return landed
 
     def _land(self, log: Log, buffer: Buffer) -> Landing:
         return Landing(self._bronze, self._dead_letters, self._landing_trouble, log, buffer)
@@ -198,34 +203,28 @@ class Consumer:
 
     def _commit(self) -> None:
         """Tell Kafka what has landed. If it does not take it now, it is told again."""
-        ends = {p: e for p, lane in self._lanes.items() if (e := lane.uncommitted) is not None}
-        if ends and self._tell({p: OffsetAndMetadata(end, "", -1) for p, end in ends.items()}):
-            for partition in ends:
-                self._lanes[partition].uncommitted = None
+        lanes = {p: lane for p, lane in self._lanes.items() if not lane.is_committed}
+        if lanes and self._tell({p: Note(lane.landed, lane.noted) for p, lane in lanes.items()}):
+            for lane in lanes.values():
+                lane.is_committed = True
 
     def _note(self) -> None:
-        """Tell Kafka up to where there is nothing to land behind the last object.
-
-        The committed offset stays the end of that object, for the chain goes on there.
-        But what lies behind it may be records that Kafka does not show; without the
-        note, a partition that is all landed would seem to lag.
-        """
+        """Tell Kafka up to where there is nothing to land behind the last object."""
         if time.monotonic() < self._next_note:
             return
         self._next_note = time.monotonic() + NOTE_SECONDS
         notes = {}
         for partition, lane in self._lanes.items():
-            if lane.is_empty and lane.uncommitted is None:
+            if lane.is_empty and lane.is_committed:
                 position = self._kafka.position(partition, timeout_ms=COMMIT_MS)
                 if position is not None and position > lane.noted:
-                    notes[partition] = position
-        if notes and self._tell(
-            {p: OffsetAndMetadata(self._lanes[p].start, str(n), -1) for p, n in notes.items()}
-        ):
-            for partition, noted in notes.items():
-                self._lanes[partition].noted = noted
+                    notes[partition] = Note(lane.landed, position)
+        if notes and self._tell(notes):
+            for partition, note in notes.items():
+                self._lanes[partition].noted = note.seen
 
-    def _tell(self, offsets: dict[TopicPartition, OffsetAndMetadata]) -> bool:
+    def _tell(self, notes: dict[TopicPartition, Note]) -> bool:
+        offsets = {partition: note.to_kafka() for partition, note in notes.items()}
         try:
             self._kafka.commit(offsets, timeout_ms=COMMIT_MS)
         except FencedInstanceIdError:

@@ -5,7 +5,7 @@ import threading
 from ingestion.errors import DataError, MissingError, ServiceError
 from ingestion.storage import Bronze
 from ingestion.stream.buffer import Buffer
-from ingestion.stream.chain import END, FOLDER, ROWS, Log
+from ingestion.stream.chain import END, FOLDER, ROWS, ROWS_SO_FAR, Log, Reach
 from ingestion.stream.dead_letters import DeadLetter, DeadLetters
 from ingestion.stream.trouble import Trouble
 
@@ -31,23 +31,23 @@ class Landing(threading.Thread):
         self._trouble = trouble
         self._log = log
         self._abandoned = threading.Event()
-        self._end: int | None = None
+        self._landed: Reach | None = None
         self._error: Exception | None = None
         self.start()
 
     @property
-    def end(self) -> int | None:
-        """Where the next object starts; None before it has landed.
+    def landed(self) -> Reach | None:
+        """How far the partition has landed now; None before the object has.
 
-        It is where the buffer ends; or, when an earlier try or another consumer had
-        landed the object, where that object ends.
+        That is to where the buffer ends; or, when an earlier try or another consumer had
+        landed the object, to where that object ends.
 
         Raises:
             Exception: why it can never be landed.
         """
         if self._error is not None:
             raise self._error
-        return self._end
+        return self._landed
 
     def abandon(self) -> None:
         """Try no more. A try that is under way may still succeed."""
@@ -70,7 +70,7 @@ class Landing(threading.Thread):
                 while letters:
                     self._dead_letters.land(letters[-1])
                     letters.pop()
-                self._end = self._put(content)
+                self._landed = self._put(content)
             except (ServiceError, MissingError) as error:
                 tries += 1
                 self._trouble.failed(error.message, tries)
@@ -80,35 +80,40 @@ class Landing(threading.Thread):
                 self._trouble.works()
                 return
 
-    def _put(self, content: memoryview) -> int:
-        buffer = self.buffer
+    def _put(self, content: memoryview) -> Reach:
+        buffer, landed = self.buffer, self.buffer.reach
         key = self._log.object_key(buffer.start, buffer.first_timestamp)
-        metadata = {END: str(buffer.end), ROWS: str(len(buffer))}
+        metadata = {
+            END: str(landed.end),
+            ROWS: str(len(buffer)),
+            ROWS_SO_FAR: str(landed.rows),
+        }
         if self._bronze.put_first(key, content, "application/vnd.apache.parquet", metadata):
-            return buffer.end
-        return end_of(self._bronze, key)
+            return landed
+        return reach_of(self._bronze, key)
 
 
-def end_of(bronze: Bronze, key: str) -> int:
-    """The offset at which a landed object ends.
+def reach_of(bronze: Bronze, key: str) -> Reach:
+    """How far a partition has landed with this object.
 
     Raises:
         DataError: it does not say so: no consumer has written it.
     """
     try:
-        return int(bronze.metadata(key)[END])
+        metadata = bronze.metadata(key)
+        return Reach(int(metadata[END]), int(metadata[ROWS_SO_FAR]))
     except (KeyError, ValueError):
         raise DataError(
-            f"{bronze.uri(key)} does not say at which offset it ends",
+            f"{bronze.uri(key)} does not say where it ends",
             "no consumer wrote it: have the bucket's administrator look at it",
         ) from None
 
 
-def chain_end(bronze: Bronze, log: Log) -> int:
-    """The offset at which the partition's newest object ends; 0 if there is none.
+def newest_reach(bronze: Bronze, log: Log) -> Reach:
+    """How far the partition has landed, as its newest object says.
 
     It looks through all of the topic's objects: for when Kafka has forgotten.
     """
     names = (key for key in bronze.keys(f"{FOLDER}/{log.topic}/") if f"/{log.position}+" in key)
     newest = max(names, key=lambda key: key.rsplit("/", 1)[1], default=None)
-    return 0 if newest is None else end_of(bronze, newest)
+    return Reach() if newest is None else reach_of(bronze, newest)

@@ -5,35 +5,32 @@ from collections.abc import Callable
 from kafka.consumer.fetcher import ConsumerRecord
 
 from ingestion.stream.buffer import Buffer
-from ingestion.stream.chain import Log
+from ingestion.stream.chain import Log, Reach
 from ingestion.stream.land import Landing
 
 Land = Callable[[Log, Buffer], Landing]
 
 
 class Lane:
-    """A partition that this consumer has, from ``start`` on.
+    """A partition that this consumer has, on from what has landed.
 
     At most one object of it is landing, for the next one's name is known only when
     that has an end. So it holds at most two buffers, and what one poll returns.
 
     Attributes:
-        uncommitted: the end of the newest landed object, if Kafka does not know it.
+        landed: up to where, and how many rows, it has landed.
+        is_committed: whether Kafka knows.
         noted: up to where Kafka knows that there is nothing behind that end.
     """
 
-    def __init__(self, log: Log, start: int, land: Land) -> None:
+    def __init__(self, log: Log, landed: Reach, land: Land) -> None:
         self.log = log
-        self.uncommitted: int | None = None
-        self.noted = start
+        self.landed = landed
+        self.is_committed = True
+        self.noted = landed.end
         self._land = land
-        self._buffer = Buffer(start)
+        self._buffer = Buffer(landed)
         self._landing: Landing | None = None
-
-    @property
-    def start(self) -> int:
-        """Where the next object starts, or the one that is landing ends."""
-        return self._buffer.start
 
     @property
     def is_full(self) -> bool:
@@ -75,7 +72,7 @@ class Lane:
         buffer = self._buffer
         buffer.end = max(buffer.end, position or 0)
         self._landing = self._land(self.log, buffer)
-        self._buffer = Buffer(buffer.end)
+        self._buffer = Buffer(buffer.reach)
 
     def finish_landing(self) -> int | None:
         """Note what has landed; the offset to read on from, if it is another than expected.
@@ -85,14 +82,14 @@ class Lane:
         Raises:
             Exception: the object can never be landed.
         """
-        if self._landing is None or (end := self._landing.end) is None:
+        if self._landing is None or (landed := self._landing.landed) is None:
             return None
         expected, self._landing = self._landing.buffer.end, None
-        self.uncommitted = self.noted = end
-        if end == expected:
+        self.landed, self.noted, self.is_committed = landed, landed.end, False
+        if landed.end == expected:
             return None
-        self._buffer = Buffer(end)
-        return end
+        self._buffer = Buffer(landed)
+        return landed.end
 
     def abandon(self) -> None:
         """Forget what has not landed: whoever has the partition next reads it again."""

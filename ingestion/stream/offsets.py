@@ -8,6 +8,7 @@ from kafka.admin import OffsetSpec
 
 from ingestion.errors import MissingError
 from ingestion.settings import Settings
+from ingestion.stream.note import Note
 from ingestion.stream.topics import topic_of
 from ingestion.tables import Table
 
@@ -18,12 +19,14 @@ class Position:
 
     Attributes:
         landed: nothing before it has still to land.
+        rows: how many rows have landed.
         end: where the log ends, transactions that are under way included.
     """
 
     topic: str
     partition: int
     landed: int
+    rows: int
     end: int
 
     @property
@@ -37,29 +40,19 @@ def read_positions(
 ) -> list[Position]:
     """The positions of all partitions of the tables' topics.
 
-    A consumer commits where its newest object ends. What lies behind may be records
-    that Kafka does not show (the ends of transactions): the consumer notes beside its
-    offset up to where it has seen that, so no lag is left when all has landed.
-
     Raises:
         MissingError: a topic does not exist.
     """
     partitions = _partitions(admin, [topic_of(settings, table) for table in tables])
     found = admin.list_partition_offsets(dict.fromkeys(partitions, OffsetSpec.LATEST))
     told = admin.list_group_offsets(settings.stream_group)[settings.stream_group]
-    return [
-        Position(
-            partition.topic,
-            partition.partition,
-            _landed(told[partition].offset, told[partition].metadata) if partition in told else 0,
-            found[partition].offset,
-        )
-        for partition in partitions
-    ]
-
-
-def _landed(committed: int, note: str | None) -> int:
-    return max(committed, int(note) if note and note.isdecimal() else 0)
+    positions = []
+    for partition in partitions:
+        note = Note.of(told[partition]) if partition in told else None
+        landed, rows = (note.seen, note.landed.rows) if note else (0, 0)
+        end = found[partition].offset
+        positions.append(Position(partition.topic, partition.partition, landed, rows, end))
+    return positions
 
 
 def _partitions(admin: KafkaAdminClient, topics: Sequence[str]) -> list[TopicPartition]:

@@ -53,7 +53,7 @@ def _topic(
     topic: str, positions: list[Position], landed: dict[int, Landed], group: Group | None
 ) -> RichTable:
     grid = RichTable(title=f"From {topic} to bronze (times in UTC)")
-    for heading in ("partition", "landed to", "end", "lag", "objects/min", "rows/min"):
+    for heading in ("partition", "rows landed", "lag", "objects/min", "rows/min"):
         grid.add_column(heading, justify="right")
     for heading in ("newest object", "consumer"):
         grid.add_column(heading)
@@ -62,8 +62,7 @@ def _topic(
         reader = group.reader(topic, position.partition) if group else None
         grid.add_row(
             str(position.partition),
-            f"{position.landed:,}",
-            f"{position.end:,}",
+            f"{position.rows:,}",
             f"{position.lag:,}",
             f"{recent.objects:,}" if recent else "0",
             f"{recent.rows:,}" if recent else "0",

@@ -9,7 +9,7 @@ from kafka.consumer.fetcher import ConsumerRecord
 
 from ingestion.errors import IngestionError
 from ingestion.stream.buffer import Buffer
-from ingestion.stream.chain import Log
+from ingestion.stream.chain import Log, Reach
 from ingestion.stream.topics import topic_of
 
 
@@ -79,7 +79,7 @@ def land_changes(corner: Any, offset: int, when: datetime, rows: int = 1) -> str
     envelope = {"before": None, "after": {"id": 1}, "op": "u", "source": source}
     value = json.dumps(envelope).encode()
     time = int(when.timestamp() * 1000)
-    buffer = Buffer(offset)
+    buffer = Buffer(Reach(offset, 0))
     buffer.add([record(log, offset + row, time, b'{"id":1}', value) for row in range(rows)])
     key = log.object_key(offset, time)
     assert corner.bronze.put_first(key, memoryview(buffer.to_parquet(log)), "")

@@ -113,6 +113,7 @@ def test_after_waiting_all_that_was_committed_has_landed(stream: Stream) -> None
         with stream.admin() as admin:
             positions = read_positions(admin, stream.settings, [stream.table])
         assert [position.lag for position in positions] == [0, 0]
+        assert sum(position.rows for position in positions) == first
 
 
 def test_who_is_behind_is_named(stream: Stream) -> None:

@@ -5,11 +5,13 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from kafka import TopicPartition
+from kafka import OffsetAndMetadata, TopicPartition
 
 from ingestion.settings import Settings
+from ingestion.stream.chain import Reach
 from ingestion.stream.connect import Worker, _reason
-from ingestion.stream.offsets import Group, Position, _landed
+from ingestion.stream.note import Note
+from ingestion.stream.offsets import Group, Position
 from ingestion.stream.slot import Slot
 from ingestion.stream.status import LAG_BYTES, LAG_RECORDS, Status, find_problems
 
@@ -21,7 +23,7 @@ LOST = replace(SLOT, wal_status="lost", invalidation_reason="x")
 RUNNING = Worker("c", None, "RUNNING", "")
 TASK = Worker("c", 0, "RUNNING", "")
 GROUP = Group("Stable", {"g-1": [TopicPartition("t", 0)], "g-2": [TopicPartition("t", 1)]})
-POSITIONS = [Position("t", 0, 5, 5), Position("t", 1, 0, LAG_RECORDS)]
+POSITIONS = [Position("t", 0, 5, 4, 5), Position("t", 1, 0, 0, LAG_RECORDS)]
 
 
 def well() -> Status:
@@ -56,7 +58,7 @@ def test_a_stream_that_is_well_has_no_problem() -> None:
         ),
         ({"group": Group("Dead", {})}, "not in the consumers' group: consumer-1, consumer-2"),
         ({"group": Group("Stable", {**GROUP.members, "g-2": []})}, "nobody reads t 1"),
-        ({"positions": [Position("t", 0, 0, LAG_RECORDS + 1)]}, "t 0: 100,001 records have not"),
+        ({"positions": [Position("t", 0, 0, 0, LAG_RECORDS + 1)]}, "t 0: 100,001 records have not"),
         ({"waiting_letters": 3}, "records that could not be read: 3"),
     ],
 )
@@ -75,9 +77,12 @@ def test_a_trace_is_cut_down_to_its_last_cause() -> None:
     assert _reason("") == ""
 
 
-@pytest.mark.parametrize(
-    ("committed", "note", "landed"),
-    [(5, "", 5), (5, "7", 7), (9, "7", 9), (5, None, 5), (5, "someone else's", 5)],
-)
-def test_a_note_says_more_than_the_offset(committed: int, note: str | None, landed: int) -> None:
-    assert _landed(committed, note) == landed
+@pytest.mark.parametrize(("seen", "expected"), [(7, 7), (5, 5), (3, 5)])
+def test_a_note_comes_back_from_kafka(seen: int, expected: int) -> None:
+    note = Note.of(Note(Reach(end=5, rows=4), seen).to_kafka())
+    assert note == Note(Reach(end=5, rows=4), expected)
+
+
+@pytest.mark.parametrize("text", [None, "", "7", "someone else's", "7 -1"])
+def test_what_others_noted_is_no_note(text: str | None) -> None:
+    assert Note.of(OffsetAndMetadata(5, text, -1)) is None
