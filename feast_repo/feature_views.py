@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 
+from accepted_values import accepted_values
 from data_sources import applicant_features, credit_history_features, loan_features
 from entities import application
 from feast import FeatureView, Field
@@ -25,11 +26,21 @@ applicant = FeatureView(
     description="Who applies.",
     schema=[
         Field(name="age_years", dtype=Int64, description="Age of the applicant."),
-        Field(name="gender", dtype=String, description="female or male."),
-        Field(name="education", dtype=String, description="Highest degree."),
+        Field(
+            name="gender", dtype=String, description=f"Gender: {accepted_values('person_gender')}."
+        ),
+        Field(
+            name="education",
+            dtype=String,
+            description=f"Highest degree: {accepted_values('person_education')}.",
+        ),
         Field(name="annual_income", dtype=Float64, description="Yearly income."),
         Field(name="employment_years", dtype=Int64, description="Years of employment."),
-        Field(name="home_ownership", dtype=String, description="RENT, MORTGAGE, OWN or OTHER."),
+        Field(
+            name="home_ownership",
+            dtype=String,
+            description=f"How the applicant lives: {accepted_values('person_home_ownership')}.",
+        ),
     ],
 )
 
@@ -41,7 +52,11 @@ loan = FeatureView(
     description="What is applied for.",
     schema=[
         Field(name="loan_amount", dtype=Float64, description="Amount applied for."),
-        Field(name="loan_purpose", dtype=String, description="What the loan is for."),
+        Field(
+            name="loan_purpose",
+            dtype=String,
+            description=f"What the loan is for: {accepted_values('loan_intent')}.",
+        ),
         Field(name="interest_rate_percent", dtype=Float64, description="Yearly, 0 to 100."),
         Field(
             name="loan_to_income_percent",

@@ -122,7 +122,7 @@ Where to look
 What to try next
   python -m ingestion source simulate --rate 500 --for 60s
   make sql Q="select count(*) from silver.loan_applications_live"
-  make sql Q="select * from gold.approvals_by_day_and_purpose limit 5"
+  make sql Q="select * from gold.loan_book_by_vintage"
   source infra/activate.sh; cd dbt_project; dbt build --select gold
   python -m feast_repo.show --application-id 42
   make status; make reconcile; make down"""

@@ -5,6 +5,8 @@ quantile function at ``PROBABILITIES``; where a value is so common that it cover
 several percentiles (a rate of 11.01, an amount of 10,000) it stays that common.
 """
 
+import csv
+from pathlib import Path
 from typing import Final
 
 PROBABILITIES: Final = (
@@ -63,31 +65,18 @@ CAREER_START_DEVIATION: Final = 1.8
 # Length of the credit history in years: from this age, between these bounds.
 CREDIT_HISTORY: Final = ((0, 2, 4), (27, 4, 10), (36, 11, 17), (51, 19, 30))
 
-CATEGORIES: Final[dict[str, dict[str, float]]] = {
-    "person_gender": {"male": 0.552022, "female": 0.447978},
-    "person_education": {
-        "Bachelor": 0.297756,
-        "Associate": 0.267289,
-        "High School": 0.266044,
-        "Master": 0.155111,
-        "Doctorate": 0.0138,
-    },
-    "person_home_ownership": {
-        "RENT": 0.520956,
-        "MORTGAGE": 0.410867,
-        "OWN": 0.065577,
-        "OTHER": 0.0026,
-    },
-    "loan_intent": {
-        "EDUCATION": 0.2034,
-        "MEDICAL": 0.189956,
-        "VENTURE": 0.173755,
-        "PERSONAL": 0.167822,
-        "DEBTCONSOLIDATION": 0.158778,
-        "HOMEIMPROVEMENT": 0.106289,
-    },
-    "previous_loan_defaults_on_file": {"Yes": 0.507956, "No": 0.492044},
-}
+
+def _read_shares(file: Path) -> dict[str, dict[str, float]]:
+    shares: dict[str, dict[str, float]] = {}
+    with file.open(newline="") as lines:
+        for row in csv.DictReader(lines):
+            shares.setdefault(row["attribute"], {})[row["value"]] = float(row["share"])
+    return shares
+
+
+# What a column may say, and how often it does. The file is dbt's seed, too, by which
+# silver accepts or rejects.
+CATEGORIES: Final = _read_shares(Path(__file__).with_name("accepted_values.csv"))
 
 # How a column's rank leans on another's (of normal scores).
 INCOME_ON_AGE: Final = 0.15

@@ -47,7 +47,8 @@ def prepare() -> None:
 
 
 def dbt() -> None:
-    command = [str(BIN / "dbt"), "run", "--quiet", "--select", "+silver"]
+    command = [str(BIN / "dbt"), "build", "--quiet", "--select", "+silver"]
+    command += ["--exclude-resource-type", "test", "unit_test"]
     subprocess.run(command, cwd=REPO / "dbt_project", check=True, capture_output=True)
 
 

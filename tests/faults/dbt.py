@@ -14,7 +14,8 @@ def build_silver() -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [
             *(str(Path(sys.executable).with_name("dbt")), "--no-use-colors"),
-            *("run", "--select", "staging", "intermediate", "silver"),
+            *("build", "--select", "+silver"),
+            *("--exclude-resource-type", "test", "unit_test"),
             *("--project-dir", project, "--profiles-dir", project),
             *("--target-path", str(state / "dbt"), "--log-path", str(state / "dbt")),
         ],

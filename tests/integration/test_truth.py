@@ -67,8 +67,9 @@ class Lake(SmallLake):
                 Bucket=self.bucket, Key=f"{self.place}/{key}", CopySource=source
             )
 
-    def run(self, *arguments: str) -> None:
-        done = self.dbt("run", "--select", "staging", "intermediate", "silver", *arguments)
+    def run(self) -> None:
+        without_tests = ("--exclude-resource-type", "test", "unit_test")
+        done = self.dbt("build", "--select", "+silver", *without_tests)
         assert done.returncode == 0, done.stdout
 
     def differences(self, silver: str, *, rejected: bool = True) -> list[Any]:

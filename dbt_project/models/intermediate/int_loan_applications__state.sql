@@ -44,16 +44,24 @@ versioned as (
 
 ),
 
+accepted_values as (
+
+    select multimap_agg(attribute, value) as accepted
+    from {{ ref('accepted_values') }}
+
+),
+
 checked as (
 
     select
-        *,
+        versioned.*,
         if(
-            is_gone,
+            versioned.is_gone,
             array[],
             {{ broken_rules(var('loan_application_rules'), 'reject') }}
         ) as broken_rules
     from versioned
+    cross join accepted_values
 
 ),
 

@@ -75,16 +75,24 @@ ranked_changes as (
 
 ),
 
+accepted_values as (
+
+    select multimap_agg(attribute, value) as accepted
+    from {{ ref('accepted_values') }}
+
+),
+
 newest_changes as (
 
     select
-        *,
-        not is_deleted
+        ranked_changes.*,
+        not ranked_changes.is_deleted
         and cardinality(
             {{ broken_rules(var('loan_application_rules'), 'reject') }}
         ) = 0 as is_accepted
     from ranked_changes
-    where age = 1
+    cross join accepted_values
+    where ranked_changes.age = 1
 
 ),
 

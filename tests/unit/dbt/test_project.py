@@ -28,10 +28,20 @@ def test_every_model_and_column_is_described(sql: Path) -> None:
         assert column["data_type"]
 
 
-@pytest.mark.parametrize("rule", [rule["name"] for rule in RULES])
+def names(severity: str) -> list[str]:
+    return [rule["name"] for rule in RULES if rule["severity"] == severity]
+
+
+@pytest.mark.parametrize("rule", names("reject"))
 def test_every_rule_is_in_the_unit_test_of_rules(rule: str) -> None:
     test = unit_tests("int_loan_applications__state")["every_rule_has_two_sides"]
     assert [rule] in [row["broken_rules"] for row in test["expect"]["rows"]]
+
+
+@pytest.mark.parametrize("rule", names("warn"))
+def test_every_warning_is_in_the_unit_test_of_warnings(rule: str) -> None:
+    test = unit_tests("loan_application_broken_rules")["every_warning_has_two_sides"]
+    assert f",{rule},warn\n" in test["expect"]["rows"]
 
 
 class Exceptions:

@@ -18,15 +18,8 @@ features as (
 
         ---------- features
         cast(credit_score as bigint) as credit_score,
-        cast(
-            case
-                when credit_score < 580 then 'poor'
-                when credit_score < 670 then 'fair'
-                when credit_score < 740 then 'good'
-                when credit_score < 800 then 'very good'
-                else 'excellent'
-            end as varchar
-        ) as credit_score_band,
+        {{ band('credit_score', var('bands').credit_score) }}
+            as credit_score_band,
         cast(cb_person_cred_hist_length as bigint) as credit_history_years,
         -- Decides loan_status by itself: see the description.
         previous_loan_defaults_on_file = 'Yes' as has_previous_default

@@ -1,0 +1,37 @@
+{#
+    dbt's own check says what differs. Whoever is about to break a promise also
+    has to know to whom it was made.
+#}
+{% macro trino__get_assert_columns_equivalent(sql) -%}
+    {%- set promised = column_names_and_types(get_empty_schema_sql(model.columns)) -%}
+    {%- set found = column_names_and_types(sql) -%}
+    {%- if promised != found -%}
+        {{ exceptions.raise_compiler_error(
+            model.name ~ ' would break its contract.\n'
+            ~ '  It promises: ' ~ (promised | reject('in', found) | join(', ') or 'no more than that')
+            ~ '\n  The query has: ' ~ (found | reject('in', promised) | join(', ') or 'nothing else')
+            ~ '\n  It is read by: ' ~ (readers_of(model) | join(', ') or 'nobody that we know of')
+            ~ '\nKeep the promise, or agree on another with them and write it into '
+            ~ model.patch_path.split('://')[1] ~ '.'
+        ) }}
+    {%- endif -%}
+{%- endmacro %}
+
+{% macro column_names_and_types(sql) -%}
+    {{ return(
+        format_columns(get_column_schema_from_query(sql))
+        | map(attribute='formatted') | sort
+    ) }}
+{%- endmacro %}
+
+{# The labels of the exposures and the names of the models that depend on a model. #}
+{% macro readers_of(model) -%}
+    {%- set readers = [] -%}
+    {%- for reader in [graph.exposures.values(), graph.nodes.values()] | sum(start=[]) -%}
+        {%- if reader.resource_type in ['exposure', 'model']
+            and model.unique_id in reader.depends_on.nodes -%}
+            {%- do readers.append(reader.label or reader.name) -%}
+        {%- endif -%}
+    {%- endfor -%}
+    {{ return(readers | sort) }}
+{%- endmacro %}

@@ -1,0 +1,7 @@
+{#
+    The value under which `percent` of a group's lie. Approximate, within a
+    hundredth or so of the ranks: exact percentiles would hold all values in memory.
+#}
+{% macro percentile(number, percent) -%}
+    approx_percentile(cast({{ number }} as double), {{ percent / 100 }})
+{%- endmacro %}
