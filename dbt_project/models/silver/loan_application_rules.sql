@@ -1,29 +1,15 @@
-{% set rules = var('loan_application_rules') %}
-
 with
-
-listed (rule_number, rule_name, severity, reason) as (
-
-    values
-        {%- for rule in rules %}
-            (
-                {{ loop.index }},
-                '{{ rule.name }}',
-                '{{ rule.severity }}',
-                '{{ rule.reason | replace("'", "''") }}' -- noqa: LT05
-            ){{ ',' if not loop.last }}
-        {%- endfor %}
-
-),
 
 rules as (
 
-    select
-        rule_number,
-        cast(rule_name as varchar) as rule_name,
-        cast(severity as varchar) as severity,
-        cast(reason as varchar) as reason
-    from listed
+    {% for rule in var('loan_application_rules') %}
+        select
+            {{ loop.index }} as rule_number,
+            cast('{{ rule.name }}' as varchar) as rule_name, -- noqa: LT05
+            cast('{{ rule.severity }}' as varchar) as severity,
+            cast('{{ rule.reason | replace("'", "''") }}' as varchar) as reason -- noqa: LT05
+        {{ 'union all' if not loop.last }}
+    {% endfor %}
 
 )
 
