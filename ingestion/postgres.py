@@ -61,6 +61,7 @@ def _uri(settings: Settings, application: str, user: str) -> str:
     passwords = {
         settings.source_reader_user: settings.source_reader_password,
         settings.source_owner_user: settings.source_owner_password,
+        settings.source_capture_user: settings.source_capture_password,
     }
     password = quote(passwords[user].get_secret_value(), safe="")
     return (
@@ -87,6 +88,15 @@ def connect_owner(settings: Settings, application: str) -> extensions.connection
         ServiceError: the server cannot be reached or refuses the login.
     """
     return _connect(settings, application, settings.source_owner_user)
+
+
+def connect_capture(settings: Settings, application: str) -> extensions.connection:
+    """Connect as the user that reads the log, and sees no table.
+
+    Raises:
+        ServiceError: the server cannot be reached or refuses the login.
+    """
+    return _connect(settings, application, settings.source_capture_user)
 
 
 def _connect(settings: Settings, application: str, user: str) -> extensions.connection:

@@ -35,6 +35,8 @@ class Settings(BaseSettings):
     source_owner_password: SecretStr
     source_reader_user: str
     source_reader_password: SecretStr
+    source_capture_user: str
+    source_capture_password: SecretStr
 
     s3_endpoint: Annotated[str, AfterValidator(_endpoint)]
     s3_region: str

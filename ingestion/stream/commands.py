@@ -19,6 +19,7 @@ from ingestion.progress import err, out
 from ingestion.settings import get_settings
 from ingestion.storage import Bronze
 from ingestion.stream import status_view
+from ingestion.stream.anew import begin_anew
 from ingestion.stream.capture import capture
 from ingestion.stream.chain import utc
 from ingestion.stream.dead_letters import DeadLetter, Kept, kept_letters, read_letter, replay
@@ -117,6 +118,23 @@ def stream_status(
             out.print("the stream is well")
     if status.problems:
         raise typer.Exit(1)
+
+
+@stream_app.command("begin-anew")
+def stream_begin_anew(
+    even_if_well: Annotated[
+        bool, typer.Option("--even-if-well", help="Also give up a slot that could go on.")
+    ] = False,
+) -> None:
+    """Replace a replication slot that is lost, and let Debezium read on from now.
+
+    PostgreSQL gives a slot up whose reader stays so far behind that its log would fill
+    the disk. What was not read by then never comes through the stream: land a full
+    batch afterwards, which holds what those changes did.
+    """
+    with err.status("looking at the slot") as shown:
+        begin_anew(get_settings(), shown.update, even_if_well=even_if_well)
+    out.print("Debezium reads on; now: python -m ingestion batch --mode full")
 
 
 @stream_app.command("wait")

@@ -17,9 +17,8 @@ WHERE slot_name = %s
 
 # What a slot that cannot go on takes.
 BEGIN_ANEW = (
-    "begin anew: stop Debezium and forget its offsets (PUT /connectors/source/stop, DELETE"
-    " /connectors/source/offsets at Connect), drop the slot, `make up`, PUT"
-    " /connectors/source/resume; then land a full batch: it holds what is missing"
+    "`python -m ingestion stream begin-anew` replaces it; then land a full batch: it holds"
+    " what is missing"
 )
 
 
@@ -59,8 +58,7 @@ def read_slot(cursor: extensions.cursor, name: str) -> Slot:
     if row is None:
         raise MissingError(
             f"the source has no replication slot {name!r}",
-            "`make up` makes it; what changes before that is not captured:"
-            " then land a full batch, which holds it",
+            BEGIN_ANEW,
         )
     return Slot(name, *row)
 

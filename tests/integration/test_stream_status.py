@@ -4,6 +4,7 @@ import json
 import re
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from datetime import timedelta
 from typing import Any
 
@@ -13,9 +14,11 @@ from changes import Changes, dice, eventually
 from typer.testing import CliRunner
 
 from infra.native.paths import INFRA
-from ingestion.errors import MissingError, ServiceError
+from ingestion.errors import DataError, MissingError, ServiceError
+from ingestion.postgres import connect_capture
 from ingestion.settings import Settings
 from ingestion.stream import landed
+from ingestion.stream.anew import begin_anew
 from ingestion.stream.capture import capture
 from ingestion.stream.commands import stream_app
 from ingestion.stream.connect import address, read_workers
@@ -173,6 +176,30 @@ def test_what_is_wrong_is_said_with_what_to_do(stream: Stream) -> None:
     code, shown = stream.show()
     assert code == 1
     assert shown.count("problem:") == shown.count("next:") >= 4
+
+
+def test_a_slot_that_is_gone_is_replaced_and_the_stream_goes_on(stream: Stream) -> None:
+    name = stream.corner.schema
+    stream.capture()
+    stream.start_debezium()
+    with stream.consumer():
+        stream.insert(1, 100)
+        stream.wait()
+        with pytest.raises(DataError, match="can go on"):
+            begin_anew(stream.settings, print, connector=name)
+        stream.stop_debezium()
+        with closing(connect_capture(stream.settings, "test")) as log, log.cursor() as cursor:
+            cursor.execute("SELECT pg_drop_replication_slot(%s)", (name,))
+        stream.insert(101, 200)  # what the stream will never bring
+        assert "begin-anew" in stream.status().problems[0].then
+
+        begin_anew(stream.settings, print, connector=name)
+
+        eventually(lambda: stream.workers() == ["RUNNING", "RUNNING"], "Debezium runs")
+        stream.insert(201, 300)
+        stream.wait()
+        assert set(stream.landed()) == {*range(1, 101), *range(201, 301)}
+        assert problems(stream.status()) == "not in the consumers' group: consumer-2"
 
 
 def test_what_does_not_answer_is_a_problem_and_the_rest_is_shown(stream: Stream) -> None:

@@ -14,6 +14,8 @@ def test_a_connection_notices_a_server_that_is_gone() -> None:
         source_db="d",
         source_reader_user="u",
         source_reader_password=SecretStr("p@ss/?&"),
+        source_capture_user="capture",
+        source_capture_password=SecretStr("capture"),
         source_owner_user="o",
         source_owner_password=SecretStr(""),
     )
