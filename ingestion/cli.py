@@ -15,7 +15,6 @@ from rich.table import Table as RichTable
 from typer.core import TyperGroup
 
 from ingestion.batch.manifest import Manifest, manifest_keys, read_manifest
-from ingestion.batch.run import run_batch
 from ingestion.bronze_tables import ensure_tables
 from ingestion.errors import IngestionError
 from ingestion.progress import err, out
@@ -184,6 +183,9 @@ def batch(
     the row's cursor; a full batch sees them all. A table that has no earlier
     snapshot, or was truncated or rewritten since, is read in full.
     """
+    # Brings pandas (by ADBC): seconds and memory that no other command has to pay.
+    from ingestion.batch.run import run_batch  # noqa: PLC0415
+
     tables = load_tables(tables_file)
     selected = tables.select(table or [])
     for manifest in run_batch(get_settings(), tables, selected, mode.value, workers):
