@@ -2,8 +2,9 @@ with
 
 applications as (
 
-    select * from {{ ref('int_loan_applications__state') }}
-    where outcome != 'deleted'
+    select created_at from {{ ref('loan_applications') }}
+    union all
+    select created_at from {{ ref('rejected_loan_applications') }}
 
 ),
 
