@@ -97,11 +97,14 @@ drill: $(VENV) ## Kill and starve everything while changes stream; nothing may b
 	@.venv/bin/python -m tests.faults $(if $(FAULTS),--faults $(FAULTS))
 
 .PHONY: lint
-lint: $(VENV) ## ruff, mypy and sqlfluff
+lint: $(VENV) ## Types, style, the dbt project's layers and names, SQL; needs no service
 	@.venv/bin/ruff check .
 	@.venv/bin/ruff format --check .
 	@.venv/bin/mypy
-	@cd dbt_project && ../.venv/bin/sqlfluff lint --disable-progress-bar models tests macros
+	@cd dbt_project && PATH="$(CURDIR)/.venv/bin:$$PATH" && \
+	  dbt --quiet --warn-error parse --target lint --target-path target/lint && \
+	  COLUMNS=160 dbt-bouncer run --show-all-failures && \
+	  sqlfluff lint --disable-progress-bar models tests
 
 .PHONY: env
 env: $(VENV) ## Write .env with generated secrets; keeps what it has

@@ -26,10 +26,15 @@
     {{ return(remembered('int_loan_applications__progress') if found.all else none) }}
 {%- endmacro %}
 
-{# The value of a query that has one row and one column; `otherwise` while parsing. #}
-{% macro value_of(query, otherwise) -%}
-    {%- if execute -%}
-        {{ return(run_query(query).rows[0][0]) }}
+{# The rows of a query; `otherwise` while parsing, and in lint, without a lake. #}
+{% macro rows_of(query, otherwise=[]) -%}
+    {%- if execute and target.name != 'lint' -%}
+        {{ return(run_query(query).rows) }}
     {%- endif -%}
     {{ return(otherwise) }}
+{%- endmacro %}
+
+{# The value of a query that has one row and one column. #}
+{% macro value_of(query, otherwise) -%}
+    {{ return(rows_of(query, [[otherwise]])[0][0]) }}
 {%- endmacro %}

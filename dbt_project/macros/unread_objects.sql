@@ -13,14 +13,14 @@
     {%- set progress = remembered_progress() -%}
     {%- set read = [] -%}
     {%- if progress -%}
-        {%- set ddl = run_query(
+        {%- set ddl = value_of(
             'show create table ' ~ var('bronze_catalog') ~ '.'
-            ~ var('bronze_schema') ~ '.loan_applications_changes'
-        ).rows[0][0] -%}
-        {%- set rows = run_query(
+            ~ var('bronze_schema') ~ '.loan_applications_changes', ''
+        ) -%}
+        {%- set rows = rows_of(
             "select last_object, next_offset from " ~ progress
             ~ " where last_object like '%/dt=%/hour=%/%+%'"
-        ).rows -%}
+        ) -%}
         {%- for row in rows -%}
             {%- set folder, rest = row[0].split('/dt=') -%}
             {#- Elsewhere lies what came under another topic's name: it is read. -#}

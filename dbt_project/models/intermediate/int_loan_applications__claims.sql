@@ -11,7 +11,7 @@
     ~ " union all select cast(lsn as varchar) from "
     ~ landed ~ " where claim = 'truncate'"
     ~ ") as t (input_id) where input_id not in"
-    ~ " (select input_id from " ~ progress ~ ")", true
+    ~ " (select input_id from " ~ progress ~ ")", false
 ) %}
 
 with

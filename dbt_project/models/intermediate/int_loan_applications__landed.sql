@@ -15,7 +15,9 @@ new_snapshots as (
     select * from snapshots
     {% if progress %}
         where snapshot_id not in (
-            select input_id from {{ progress }} where input_kind = 'snapshot'
+            select progress.input_id
+            from {{ progress }} as progress
+            where progress.input_kind = 'snapshot'
         )
     {% endif %}
 

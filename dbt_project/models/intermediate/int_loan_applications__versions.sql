@@ -26,7 +26,9 @@ new_snapshots as (
 
     select * from snapshots
     {% if progress %}
-        where snapshot_id not in (select input_id from {{ progress }})
+        where snapshot_id not in (
+            select progress.input_id from {{ progress }} as progress
+        )
     {% endif %}
 
 ),
