@@ -2,12 +2,14 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
 PROJECT = Path(__file__).resolve().parents[3] / "dbt_project"
 PROGRAMS = Path(sys.executable).parent
@@ -95,6 +97,26 @@ def test_a_model_that_breaks_the_rules_is_named_with_each(broken: Path) -> None:
         "`approvals` is not declared in a properties file",
     ]:
         assert complaint in messages
+
+
+def test_every_exception_is_needed(broken: Path) -> None:
+    config = yaml.safe_load((PROJECT / "dbt-bouncer.yml").read_text())
+    excluded = [check.pop("exclude", []) for check in config["manifest_checks"]]
+    (broken / "strict.yml").write_text(yaml.safe_dump(config))
+
+    run(
+        *("dbt-bouncer", "run", "--config-file", "strict.yml"),
+        *("--output-only-failures", "--output-file", "strict.json"),
+        cwd=broken,
+    )
+
+    failures = [
+        (int(failure["check_run_id"].split(":")[1]), failure["file_path"])
+        for failure in json.loads((broken / "strict.json").read_text())
+    ]
+    for index, patterns in enumerate(excluded):
+        for pattern in [patterns] if isinstance(patterns, str) else patterns:
+            assert any(i == index and re.match(pattern, path) for i, path in failures), pattern
 
 
 def test_sql_is_linted_as_an_incremental_run_compiles_it(broken: Path) -> None:
