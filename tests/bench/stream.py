@@ -1,6 +1,7 @@
 """The stream's speed: landing beside a bare loop, freshness under load, silver by history."""
 
 import json
+import math
 import subprocess
 import sys
 import threading
@@ -29,7 +30,7 @@ BIN = Path(sys.executable).parent
 KEYS = 50_000
 EVENTS = 200_000
 REPEATS = 3
-RATES = (10, 500, 5_000)
+RATES = (10, 500, 2_000, 5_000)
 ROUNDS = 3
 PROBES = 20
 HISTORIES = (1, 10, 100)
@@ -168,7 +169,11 @@ def read_with_confluent(begin: dict[int, int], finish: dict[int, int]) -> float:
 
 def freshness() -> list[Row]:
     """Seconds from commit to visible in the live view, in the minute after a run of dbt."""
-    return [freshness_at(rate) for rate in RATES]
+    rows = []
+    for rate in RATES:
+        rows.append(freshness_at(rate))
+        print(rows[-1], flush=True)  # it takes minutes; what is known is known
+    return rows
 
 
 def freshness_at(rate: int) -> Row:
@@ -185,13 +190,16 @@ def freshness_at(rate: int) -> Row:
             simulate, cwd=REPO, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         )
         time.sleep(2)
-        probed = json.loads(ingest("source", "probe", "--times", str(PROBES), "--json"))
+        try:
+            probed = json.loads(ingest("source", "probe", "--times", str(PROBES), "--json"))
+            found += [one["seconds"] for one in probed["probes"]]
+        except RuntimeError:  # not seen within a minute: the machine has too much to do
+            found.append(math.inf)
         simulator.terminate()
         simulator.wait()
         hours += (time.monotonic() - began) / 3600
         new = [one for one in bronze.objects(folder) if one.key not in before]
         objects, size = objects + len(new), size + sum(one.size for one in new)
-        found += [one["seconds"] for one in probed["probes"]]
         ingest("stream", "wait")
     found.sort()
     return {
