@@ -33,7 +33,7 @@ by_vintage as (
         ---------- risk
         {{ percentile('credit_score', 10) }} as p10_credit_score,
         {{ percentile('credit_score', 50) }} as median_credit_score,
-        {{ to_percent('avg(loan_percent_income)') }}
+        {{ to_percent('avg(cast(loan_percent_income as double))') }}
             as average_loan_to_income_percent
 
     from applications
