@@ -7,8 +7,10 @@ from collections.abc import Iterator
 
 import pytest
 from hypothesis import HealthCheck, settings
+from playwright.sync_api import Browser
 
 from infra.native.paths import REPO
+from tests.browser import chromium
 from tests.stack import own_stack
 
 # Both would judge the machine: a fresh clone builds Unicode tables at first use.
@@ -30,4 +32,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def stack(request: pytest.FixtureRequest) -> Iterator[dict[str, str]]:
     """The settings of a running stack, which are also in the environment."""
     with own_stack(".lakehouse-test", keep=request.config.getoption("--keep-stack")) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")  # and no longer: its event loop would be in others' way
+def browser() -> Iterator[Browser]:
+    with chromium() as running:
         yield running

