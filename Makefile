@@ -71,8 +71,7 @@ export Q
 
 .PHONY: docs
 docs: $(VENV) ## Make dbt's documentation and serve it on loopback
-	@$(ACTIVATE) && cd dbt_project && dbt docs generate && \
-	  dbt docs serve --no-browser --host "$$BIND_HOST" --port "$$DBT_DOCS_PORT"
+	@$(ACTIVATE) && python -m infra.docs
 
 .PHONY: reconcile
 reconcile: $(VENV) ## Prove that silver equals the source; exit 1 with the first differing keys
