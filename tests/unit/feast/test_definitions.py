@@ -1,28 +1,14 @@
 """The feature definitions keep what gold's contracts promise. No lake is needed."""
 
-import sys
-from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
 import yaml
 from feast.repo_contents import RepoContents
-from feast.repo_operations import parse_repo
 
 REPO = Path(__file__).resolve().parents[3]
 FEATURES = REPO / "dbt_project/models/gold/features"
 FEAST_TYPE = {"bigint": "Int64", "double": "Float64", "varchar": "String", "boolean": "Bool"}
 NOT_FEATURES = {"application_id", "event_timestamp", "created_timestamp"}
-
-
-@pytest.fixture
-def contents(monkeypatch: pytest.MonkeyPatch) -> Iterator[RepoContents]:
-    repo = REPO / "feast_repo"
-    monkeypatch.chdir(repo)
-    monkeypatch.syspath_prepend(str(repo))
-    yield parse_repo(repo)
-    for file in repo.glob("*.py"):
-        sys.modules.pop(file.stem, None)
 
 
 def test_views_have_the_columns_and_types_of_gold(contents: RepoContents) -> None:

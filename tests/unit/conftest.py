@@ -1,0 +1,46 @@
+"""What dbt and Feast make of their projects, read without any service."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from feast.repo_contents import RepoContents
+from feast.repo_operations import parse_repo
+
+from infra.native.paths import REPO
+
+
+@pytest.fixture(scope="session")
+def manifest(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """The dbt project as dbt understands it."""
+    folder = tmp_path_factory.mktemp("dbt")
+    dbt = str(Path(sys.executable).with_name("dbt"))
+    subprocess.run(
+        [
+            dbt,
+            "--quiet",
+            f"--log-path={folder}",
+            "parse",
+            "--target=lint",
+            f"--target-path={folder}",
+        ],
+        cwd=REPO / "dbt_project",
+        check=True,
+    )
+    parsed: dict[str, Any] = json.loads((folder / "manifest.json").read_text())
+    return parsed
+
+
+@pytest.fixture
+def contents(monkeypatch: pytest.MonkeyPatch) -> Iterator[RepoContents]:
+    """The objects of the feature repository."""
+    repo = REPO / "feast_repo"
+    monkeypatch.chdir(repo)
+    monkeypatch.syspath_prepend(str(repo))
+    yield parse_repo(repo)
+    for file in repo.glob("*.py"):
+        sys.modules.pop(file.stem, None)
