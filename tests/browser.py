@@ -6,9 +6,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from urllib.parse import urlsplit
 
-from playwright.sync_api import Browser, ConsoleMessage, Page, Response, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Page, Response, expect, sync_playwright
 
 from infra.native.provision import program_folder, provision
+
+# A page that never comes, not one that comes late on a busy machine.
+PATIENCE_MILLISECONDS = 120_000
+expect.set_options(timeout=PATIENCE_MILLISECONDS)
 
 
 @contextmanager
@@ -30,10 +34,11 @@ def chromium() -> Iterator[Browser]:
 
 
 @contextmanager
-def clean_page(browser: Browser, known: str = "$^") -> Iterator[Page]:
+def clean_page(browser: Browser, known: str = "$^", scale: float = 1) -> Iterator[Page]:
     """A page that must not go wrong: no error in it, and nothing from another host.
 
-    `known` is a pattern of what is wrong all the same and not ours to mend.
+    `known` is a pattern of what is wrong all the same and not ours to mend, `scale`
+    how many pixels of a screenshot make one of the page.
     """
     problems: list[str] = []
 
@@ -45,7 +50,8 @@ def clean_page(browser: Browser, known: str = "$^") -> Iterator[Page]:
         if response.status >= 400:
             problems.append(f"{response.status}: {response.url}")
 
-    page = browser.new_page(viewport={"width": 1600, "height": 900})
+    page = browser.new_page(viewport={"width": 1600, "height": 900}, device_scale_factor=scale)
+    page.set_default_timeout(PATIENCE_MILLISECONDS)
     page.on("console", on_console)
     page.on("pageerror", lambda error: problems.append(f"error: {error}"))
     page.on("requestfailed", lambda request: problems.append(f"failed: {request.url}"))

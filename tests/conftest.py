@@ -20,6 +20,7 @@ settings.load_profile("lakehouse")
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--keep-stack", action="store_true", help="reuse the services, leave them up")
+    parser.addoption("--screenshots", action="store_true", help="take the README's anew")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
