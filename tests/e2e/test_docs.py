@@ -87,8 +87,8 @@ def test_a_model_is_found_and_shown(browser: Browser, address: str, lake: SmallL
         row = page.get_by_role("row").filter(has_text="loan_amount")
         expect(row).to_contain_text("double")
         expect(row).to_contain_text("Amount applied for.")
-        page.get_by_role("link", name="Compiled").click()
-        expect(page.locator("code.sql")).to_contain_text(
+        page.get_by_text("Compiled", exact=True).click()
+        expect(page.locator("code.source-code")).to_contain_text(
             f'from "iceberg"."{lake.prefix}silver"."loan_applications"'
         )
 
