@@ -83,9 +83,11 @@ def test_links_of_the_overview_lead_somewhere(manifest: Manifest) -> None:
     assert [link for link in links if not any(link in kind for kind in known)] == []
 
 
-def test_every_source_table_is_described_grain_first(manifest: Manifest) -> None:
+def test_source_tables_are_described_grain_first_and_by_column(manifest: Manifest) -> None:
     for table in manifest["sources"].values():
         assert table["description"].startswith("One row per ")
+        assert table["columns"]
+        assert all(column["description"].strip() for column in table["columns"].values())
 
 
 @pytest.mark.parametrize("exposure", ["feast_service_loan_approval", "sql_and_bi"])

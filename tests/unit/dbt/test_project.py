@@ -16,15 +16,6 @@ def unit_tests(model: str) -> dict[str, Any]:
     return {test["name"]: test for test in yaml.safe_load(file.read_text())["unit_tests"]}
 
 
-def test_every_column_of_a_source_is_described() -> None:
-    file = PROJECT / "models/staging/__sources.yml"
-    sources = yaml.safe_load(file.read_text())["sources"]
-    for table in (table for source in sources for table in source["tables"]):
-        assert table["columns"]
-        for column in table["columns"]:
-            assert column["description"].strip()
-
-
 def names(severity: str) -> list[str]:
     return [rule["name"] for rule in RULES if rule["severity"] == severity]
 
