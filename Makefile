@@ -73,6 +73,10 @@ export Q
 docs: $(VENV) ## Make dbt's documentation and serve it on loopback
 	@$(ACTIVATE) && python -m infra.docs
 
+.PHONY: upkeep
+upkeep: $(VENV) ## Compact dbt's tables, drop what is old, show files before and after [SELECT=gold DRY_RUN=1]
+	@$(ACTIVATE) && python -m infra.upkeep $(if $(SELECT),--select "$(SELECT)") $(if $(DRY_RUN),--dry-run)
+
 .PHONY: reconcile
 reconcile: $(VENV) ## Prove that silver equals the source; exit 1 with the first differing keys
 	@$(ACTIVATE) && python -m ingestion reconcile

@@ -141,13 +141,19 @@ class SmallLake:
             f" {start}, localtimestamp, localtimestamp, {start}, {start + 1}, current_date, 0)"
         )
 
+    @property
+    def variables(self) -> str:
+        """What makes dbt work on this lake, for `--vars`."""
+        return yaml.safe_dump(
+            {
+                "bronze_catalog": self.bronze_catalog,
+                "bronze_schema": f"{self.prefix}bronze",
+                "schema_prefix": self.prefix,
+            }
+        )
+
     def dbt(self, *arguments: str, project: Path = DBT_PROJECT) -> subprocess.CompletedProcess[str]:
         """Run dbt over this lake; `project` may be a changed copy of ours."""
-        variables = {
-            "bronze_catalog": self.bronze_catalog,
-            "bronze_schema": f"{self.prefix}bronze",
-            "schema_prefix": self.prefix,
-        }
         return subprocess.run(
             [
                 str(Path(sys.executable).with_name("dbt")),
@@ -157,7 +163,7 @@ class SmallLake:
                 *("--profiles-dir", str(project)),
                 *("--target-path", str(self.folder / "target")),
                 *("--log-path", str(self.folder / "logs")),
-                *("--vars", yaml.safe_dump(variables)),
+                *("--vars", self.variables),
             ],
             capture_output=True,
             text=True,
