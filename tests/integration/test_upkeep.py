@@ -23,7 +23,8 @@ from tests.stack import objects_administrator
 STATE = "int_loan_applications__state"
 VERSIONS = "int_loan_applications__versions"
 PROGRESS = "int_loan_applications__progress"
-RUNS = 10
+RUNS = 8
+KEYS = (1, 2, 3, 5, 6)  # of the small lake
 # dbt's tables keep ten metadata files beside the newest.
 METADATA_FILES = 11
 
@@ -89,7 +90,7 @@ def merge(lake: SmallLake, key: int) -> str:
 
 def a_run(lake: SmallLake, number: int) -> None:
     """What a run of dbt does to the tables that it adds to."""
-    lake.query(merge(lake, 1 + number % 6))
+    lake.query(merge(lake, KEYS[number % 5]))
     versions, progress = f"{lake.silver}.{VERSIONS}", f"{lake.silver}.{PROGRESS}"
     lake.query(f"insert into {versions} select * from {versions} limit 1")
     lake.query(f"""
@@ -123,7 +124,7 @@ def test_however_many_runs_there_were_as_many_files_remain(
     for _ in range(2):
         for number in range(RUNS):
             a_run(lake, number)
-        again = lake.dbt("run")
+        again = lake.dbt("run", "--select", "int_loan_applications__landed", "gold")
         assert again.returncode == 0, again.stdout
         expected = {str(table): contents(lake, f"iceberg.{table}") for table in tables}
 
@@ -132,8 +133,7 @@ def test_however_many_runs_there_were_as_many_files_remain(
         assert [one.problems for one in done] == [()] * len(tables)
         assert {str(one.table): contents(lake, f"iceberg.{one.table}") for one in done} == expected
         state = next(one for one in done if one.table.name == STATE)
-        assert state.before.data > RUNS
-        assert state.before.deletes > RUNS
+        assert min(state.before.data, state.before.deletes) >= RUNS
         assert state.after.data == partitions(lake)
         assert [one.after.deletes for one in done] == [0] * len(tables)
         assert [one.after.snapshots for one in done] == [1] * len(tables)
@@ -217,7 +217,7 @@ def test_dbt_comes_first(lake: SmallLake, tables: list[Table]) -> None:
     def run() -> None:
         try:
             for number in range(RUNS):
-                as_dbt(merge(lake, 1 + number % 6))
+                as_dbt(merge(lake, KEYS[number % 5]))
         except TrinoQueryError as error:
             failed.append(error)
 
