@@ -166,7 +166,7 @@ def test_a_day_of_the_past_remains_and_what_a_broken_off_run_left_does_not(
     lake.query(f"create view {lake.silver}.{STATE}__dbt_tmp as select 1 as one")
     lake.query(f"create table {lake.gold}.a_unit_test__dbt_tmp (one integer)")
 
-    done = by_command(lake, "--select", "intermediate", "gold")
+    done = by_command(lake, "--select", "intermediate gold")
 
     assert done.returncode == 0, done.stdout + done.stderr
     assert f"{lake.prefix}silver.{STATE}" in done.stdout
