@@ -147,7 +147,7 @@ def test_however_many_runs_there_were_as_many_files_remain(
 
 
 def test_a_day_of_the_past_remains_and_what_a_broken_off_run_left_does_not(
-    lake: SmallLake, tables: list[Table]
+    lake: SmallLake,
 ) -> None:
     state = f"{lake.silver}.{STATE}"
     [[past]] = lake.query(
