@@ -14,6 +14,7 @@ import sys
 import tarfile
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
@@ -106,10 +107,11 @@ def make_trino(folder: Path, report: Report) -> None:
     record_trino(folder)
 
 
-def make_trino_cli(folder: Path, report: Report) -> None:
-    [(cli, sha256)] = locked("trino-cli").items()
+def make_jar(name: str, folder: Path, report: Report) -> None:
+    """A program that is a single jar."""
+    [(jar, sha256)] = locked(name).items()
     report("downloading", 0.0)
-    fetch(cli, sha256, folder).rename(folder / "trino-cli.jar")
+    fetch(jar, sha256, folder).rename(folder / f"{name}.jar")
 
 
 def make_hive(folder: Path, report: Report) -> None:
@@ -239,7 +241,8 @@ def make_chromium(folder: Path, report: Report) -> None:
 MAKERS = {
     "minio": make_minio,
     "trino": make_trino,
-    "trino-cli": make_trino_cli,
+    "trino-cli": partial(make_jar, "trino-cli"),
+    "trino-jdbc": partial(make_jar, "trino-jdbc"),
     "hive": make_hive,
     "kafka": make_kafka,
     "debezium": make_debezium,
