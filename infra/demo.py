@@ -115,7 +115,7 @@ COUNTS = {
 WHERE_NEXT = """
 Where to look
   stream     make stream-status
-  Trino      http://{TRINO_HOST}:{TRINO_PORT}  (any user name)
+  Trino      http://{TRINO_HOST}:{TRINO_PORT}  (user name: admin)
   MinIO      http://{MINIO_HOST}:{MINIO_CONSOLE_PORT}  (MINIO_ROOT_USER and _PASSWORD in {env_file})
   dbt docs   make docs, then http://{BIND_HOST}:{DBT_DOCS_PORT}
 

@@ -83,7 +83,10 @@ def logs(service: Annotated[str | None, typer.Argument(help="Default: all.")] = 
 
 
 @app.command()
-def sql(execute: Annotated[str | None, typer.Option(help="Run this, print CSV.")] = None) -> None:
+def sql(
+    execute: Annotated[str | None, typer.Option(help="Run this, print CSV.")] = None,
+    user: Annotated[str, typer.Option(help="One of infra/trino/rules.json.")] = "analyst",
+) -> None:
     """A SQL prompt on Trino (its own command line client)."""
     env = environment()
     server = f"http://{env['TRINO_HOST']}:{env['TRINO_PORT']}"
@@ -101,7 +104,7 @@ def sql(execute: Annotated[str | None, typer.Option(help="Run this, print CSV.")
         "--catalog",
         "iceberg",
         "--user",
-        "analyst",
+        user,
     ]
     if execute:
         command += ["--output-format", "CSV_HEADER", "--execute", execute]

@@ -238,7 +238,7 @@ def make_chromium(folder: Path, report: Report) -> None:
     shutil.rmtree(work)
 
 
-MAKERS = {
+MAKERS: dict[str, Callable[[Path, Report], None]] = {
     "minio": make_minio,
     "trino": make_trino,
     "trino-cli": partial(make_jar, "trino-cli"),

@@ -10,6 +10,8 @@
 \getenv source_owner_password SOURCE_OWNER_PASSWORD
 \getenv source_reader SOURCE_READER_USER
 \getenv source_reader_password SOURCE_READER_PASSWORD
+\getenv analyst SOURCE_ANALYST_USER
+\getenv analyst_password SOURCE_ANALYST_PASSWORD
 \getenv capture SOURCE_CAPTURE_USER
 \getenv capture_password SOURCE_CAPTURE_PASSWORD
 \getenv publication STREAM_PUBLICATION
@@ -23,6 +25,7 @@ create temporary table wanted_role (name text, password text);
 insert into wanted_role values
     (:'source_owner', :'source_owner_password'),
     (:'source_reader', :'source_reader_password'),
+    (:'analyst', :'analyst_password'),
     (:'capture', :'capture_password'),
     (:'metastore', :'metastore_password'),
     (:'feast', :'feast_password');
@@ -54,6 +57,15 @@ grant connect on database :"source_db" to :"source_reader";
 grant usage on schema public to :"source_reader";
 alter default privileges for role :"source_owner" in schema public
 grant select on tables to :"source_reader";
+
+-- So does the analyst, whose queries come through Trino and whenever he likes: none
+-- may burden the source for long. Tables that an older version made are his, too.
+alter role :"analyst" set statement_timeout = '5min';
+grant connect on database :"source_db" to :"analyst";
+grant usage on schema public to :"analyst";
+grant select on all tables in schema public to :"analyst";
+alter default privileges for role :"source_owner" in schema public
+grant select on tables to :"analyst";
 
 -- Change data capture. The user reads the log and sees no table but its own: the
 -- heartbeat, which it updates so that its position in the log moves on while the

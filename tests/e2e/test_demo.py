@@ -30,7 +30,7 @@ def demo(source: str) -> subprocess.CompletedProcess[str]:
 
 
 def query(stack: dict[str, str], sql: str) -> list[list[int]]:
-    connection = trino.dbapi.connect(stack["TRINO_HOST"], int(stack["TRINO_PORT"]), user="test")
+    connection = trino.dbapi.connect(stack["TRINO_HOST"], int(stack["TRINO_PORT"]), user="admin")
     rows: list[list[int]] = connection.cursor().execute(sql).fetchall()
     return rows
 

@@ -49,7 +49,8 @@ class Corner:
 
     @property
     def trino(self) -> Trino:
-        return Trino(self.settings)
+        """The administrator's: what is tested connects as ingestion."""
+        return Trino(self.settings.model_copy(update={"trino_user": "admin"}))
 
     @property
     def tables(self) -> Tables:

@@ -119,7 +119,7 @@ class SmallLake:
 
     def query(self, sql: str) -> list[list[Any]]:
         with trino.dbapi.connect(
-            host=os.environ["TRINO_HOST"], port=int(os.environ["TRINO_PORT"]), user="test"
+            host=os.environ["TRINO_HOST"], port=int(os.environ["TRINO_PORT"]), user="admin"
         ) as connection:
             cursor = connection.cursor()
             cursor.execute(sql)

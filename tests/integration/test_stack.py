@@ -296,12 +296,14 @@ def test_each_minio_user_may_do_its_work_and_no_more(
     assert done == ALLOWED.get((user, layer), set())
 
 
-@pytest.mark.parametrize("user", ["SOURCE_READER", "SOURCE_CAPTURE", "METASTORE_DB", "FEAST_DB"])
+@pytest.mark.parametrize(
+    "user", ["SOURCE_READER", "SOURCE_ANALYST", "SOURCE_CAPTURE", "METASTORE_DB", "FEAST_DB"]
+)
 @pytest.mark.parametrize("database", ["SOURCE_DB", "METASTORE_DB", "FEAST_DB"])
 def test_each_postgres_user_enters_its_own_database(
     stack: Settings, user: str, database: str
 ) -> None:
-    own = {"SOURCE_READER": "SOURCE_DB", "SOURCE_CAPTURE": "SOURCE_DB"}.get(user, user)
+    own = "SOURCE_DB" if user.startswith("SOURCE_") else user
 
     def connect() -> None:
         psycopg2.connect(
