@@ -63,11 +63,15 @@ clean: ## Stop the services and delete all their data; asks first
 #-------- use it
 
 .PHONY: sql
-sql: $(VENV) ## A SQL prompt on Trino; Q="select 1" prints CSV for scripts
-	@$(NATIVE) sql $(if $(Q),--execute "$$Q")
+sql: $(VENV) ## A SQL prompt on Trino; Q="select 1" prints CSV for scripts [AS=dbt]
+	@$(NATIVE) sql $(if $(AS),--user $(AS)) $(if $(Q),--execute "$$Q")
 # As it was typed: a `$$` in it is Trino's, not make's.
 override Q := $(value Q)
 export Q
+
+.PHONY: dbeaver
+dbeaver: $(VENV) ## Write a project for DBeaver to import: the connection and sample queries
+	@.venv/bin/python -m infra.dbeaver
 
 .PHONY: docs
 docs: $(VENV) ## Make dbt's documentation and serve it on loopback

@@ -1,0 +1,1 @@
+"""The lakehouse as a project that DBeaver imports."""
