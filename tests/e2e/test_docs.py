@@ -18,6 +18,7 @@ from playwright.sync_api import Browser, Page, expect
 from infra.native.paths import REPO
 from tests.browser import clean_page
 from tests.integration.small_lake import SmallLake, small_lake
+from tests.stack import ingest
 
 SERVICE = "feast_service_loan_approval"
 SCREENSHOT = REPO / "dbt_project/assets/lineage.png"
@@ -27,9 +28,10 @@ KNOWN = r"/%7B%7B%20getIcon"
 
 @pytest.fixture(scope="module")
 def lake() -> Iterator[SmallLake]:
+    ingest("source", "generate", "--rows", "0")  # the source's table is there
     with small_lake() as lake:
-        run = lake.dbt("run")
-        assert run.returncode == 0, run.stdout
+        build = lake.dbt("build", "--resource-type=seed", "--resource-type=model")
+        assert build.returncode == 0, build.stdout
         yield lake
 
 
