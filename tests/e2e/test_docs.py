@@ -159,7 +159,7 @@ def test_every_column_in_the_lake_is_described(site: Path) -> None:
         json.loads((site / f"{name}.json").read_text()) for name in ("manifest", "catalog")
     )
     described = {**manifest["nodes"], **manifest["sources"]}
-    assert {key for key in described if re.match("model|source", key)} == {
+    assert {key for key in described if re.match("model|seed|source", key)} == {
         *catalog["nodes"],
         *catalog["sources"],
     }
