@@ -81,6 +81,23 @@ def test_gold_holds_what_silver_holds(lake: SmallLake) -> None:
     ) == [["2024-01-01", "PERSONAL", 4, 3, 75.0]]
 
 
+def test_every_column_is_documented(lake: SmallLake) -> None:
+    # Lint sees what is written of a model; here is what the model has.
+    docs = lake.dbt("docs", "generate")
+    assert docs.returncode == 0, docs.stdout
+    target = lake.folder / "target"
+    manifest = json.loads((target / "manifest.json").read_text())
+    catalog = json.loads((target / "catalog.json").read_text())
+    # What failed a test is a table, too, and its columns are the test's.
+    actual = {
+        name: set(node["columns"])
+        for name, node in catalog["nodes"].items()
+        if not name.startswith("test.")
+    }
+    assert len(actual) > 10
+    assert actual == {name: set(manifest["nodes"][name]["columns"]) for name in actual}
+
+
 def test_a_broken_contract_fails_and_leaves_the_table(lake: SmallLake, project: Path) -> None:
     before = versions(lake, f"{lake.gold}.loan_features")
     replace(
