@@ -51,8 +51,7 @@ class Lake(SmallLake):
             )
 
     def run(self) -> None:
-        without_tests = ("--exclude-resource-type", "test", "unit_test")
-        done = self.dbt("build", "--select", "+silver", *without_tests)
+        done = self.make_tables("--select", "+silver")
         assert done.returncode == 0, done.stdout
 
     def differences(self, silver: str, *, rejected: bool = True) -> list[Any]:

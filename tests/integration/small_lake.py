@@ -152,6 +152,10 @@ class SmallLake:
             }
         )
 
+    def make_tables(self, *selection: str) -> subprocess.CompletedProcess[str]:
+        """Run seeds and models, without their tests."""
+        return self.dbt("build", "--exclude-resource-type", "test", "unit_test", *selection)
+
     def dbt(self, *arguments: str, project: Path = DBT_PROJECT) -> subprocess.CompletedProcess[str]:
         """Run dbt over this lake; `project` may be a changed copy of ours."""
         return subprocess.run(

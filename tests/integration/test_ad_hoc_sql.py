@@ -43,7 +43,7 @@ AFTER = {
 @pytest.fixture(scope="module")
 def lake() -> Iterator[SmallLake]:
     with small_lake() as lake:
-        run = lake.dbt("run")
+        run = lake.make_tables()
         assert run.returncode == 0, run.stdout
         lake.land_change(5, "u", 100, json.dumps(AFTER))
         yield lake

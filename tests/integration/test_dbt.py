@@ -172,7 +172,6 @@ AFTER = {
 }
 UP_TO_SILVER = ("--select", "+silver", "--indirect-selection", "cautious")
 UP_TO_SILVER += ("--exclude-resource-type", "unit_test")
-WITHOUT_TESTS = ("--exclude-resource-type", "test", "unit_test")
 
 
 def scores(lake: SmallLake, table: str = "loan_applications") -> dict[int, int]:
@@ -184,7 +183,7 @@ def scores(lake: SmallLake, table: str = "loan_applications") -> dict[int, int]:
 def own_lake() -> Iterator[SmallLake]:
     """A lake to which the stream brings one thing after another, a test each."""
     with small_lake() as lake:
-        first = lake.dbt("build", "--select", "+silver", *WITHOUT_TESTS)
+        first = lake.make_tables("--select", "+silver")
         assert first.returncode == 0, first.stdout
         yield lake
 

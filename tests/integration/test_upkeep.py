@@ -32,7 +32,7 @@ METADATA_FILES = 11
 @pytest.fixture(scope="module")
 def lake() -> Iterator[SmallLake]:
     with small_lake() as lake:
-        run = lake.dbt("run")
+        run = lake.make_tables()
         assert run.returncode == 0, run.stdout
         yield lake
 
