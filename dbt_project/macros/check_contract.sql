@@ -27,7 +27,7 @@
 {# The labels of the exposures and the names of the models that depend on a model. #}
 {% macro readers_of(model) -%}
     {%- set readers = [] -%}
-    {%- for reader in [graph.exposures.values(), graph.nodes.values()] | sum(start=[]) -%}
+    {%- for reader in (graph.exposures.values() | list) + (graph.nodes.values() | list) -%}
         {%- if reader.resource_type in ['exposure', 'model']
             and model.unique_id in reader.depends_on.nodes -%}
             {%- do readers.append(reader.label or reader.name) -%}
