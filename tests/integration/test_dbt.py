@@ -110,8 +110,8 @@ def test_a_broken_contract_fails_and_leaves_the_table(lake: SmallLake, project: 
 
     assert run.returncode == 1
     assert "loan_features would break its contract." in run.stdout
-    assert "It promises: loan_amount double" in run.stdout
-    assert "The query has: loan_amount decimal(12,2)" in run.stdout
+    assert "It promises: loan_amount DOUBLE" in run.stdout
+    assert "The query has: loan_amount DECIMAL" in run.stdout
     assert "Feast feature view loan\n" in run.stdout
     assert "write it into models/gold/features/loan_features.yml" in run.stdout
     assert versions(lake, f"{lake.gold}.loan_features") == before
