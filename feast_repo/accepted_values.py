@@ -3,7 +3,8 @@
 import csv
 from pathlib import Path
 
-SEED = Path(__file__).resolve().parents[1] / "dbt_project/seeds/accepted_values.csv"
+# A link to the list of the source system, which dbt's seed links to as well.
+SEED = Path(__file__).with_name("accepted_values.csv")
 
 
 def accepted_values(attribute: str) -> str:

@@ -230,7 +230,7 @@ ALLOWED = {
     "admin": set(ACTIONS),
     "setup": set(),
     "ingestion": {"makes bronze", "reads silver"},
-    "dbt": {"reads silver", "reads gold", "makes silver", "makes gold"},
+    "dbt": {"reads silver", "reads gold", "makes silver", "makes gold", "reads the source"},
     "feast": {"reads gold", "makes Feast's"},
     "demo": {"reads silver", "reads gold"},
     "bench": set(),

@@ -178,10 +178,10 @@ def test_replica_identity_full_is_good(corner: Any, captured: Settings) -> None:
 
 def test_what_the_set_up_makes_is_missed(corner: Any, captured: Settings) -> None:
     make(corner, "t")
-    for changed in ({"stream_publication": "none"}, {"stream_slot": "none"}):
+    for setting, hint in {"stream_publication": "make up", "stream_slot": "begin-anew"}.items():
         with pytest.raises(MissingError, match="'none'") as failure:
-            run(corner, captured.model_copy(update=changed))
-        assert "make up" in failure.value.hint
+            run(corner, captured.model_copy(update={setting: "none"}))
+        assert hint in failure.value.hint
 
 
 def test_an_unlogged_table_is_postgresqls_to_refuse(corner: Any, captured: Settings) -> None:
