@@ -98,6 +98,25 @@ create table {bronze}.loan_applications_changes (
 )
 """
 
+# A row as the stream brings it.
+IMAGE = {
+    "person_age": 30,
+    "person_gender": "female",
+    "person_education": "Master",
+    "person_income": "71948.00",
+    "person_emp_exp": 5,
+    "person_home_ownership": "RENT",
+    "loan_amnt": "35000.00",
+    "loan_intent": "PERSONAL",
+    "loan_int_rate": "16.02",
+    "loan_percent_income": "0.49",
+    "cb_person_cred_hist_length": 3,
+    "previous_loan_defaults_on_file": "No",
+    "loan_status": 1,
+    "created_at": "2024-01-01T00:00:00Z",
+    "updated_at": "2024-01-01T00:00:00.000001Z",
+}
+
 
 @dataclass
 class SmallLake:
@@ -152,9 +171,10 @@ class SmallLake:
             }
         )
 
-    def make_tables(self, *selection: str) -> subprocess.CompletedProcess[str]:
-        """Run seeds and models, without their tests."""
-        return self.dbt("build", "--exclude-resource-type", "test", "unit_test", *selection)
+    def make_tables(self, *selection: str) -> None:
+        """Run seeds and models, without their tests; they must succeed."""
+        build = self.dbt("build", "--exclude-resource-type", "test", "unit_test", *selection)
+        assert build.returncode == 0, build.stdout
 
     def dbt(self, *arguments: str, project: Path = DBT_PROJECT) -> subprocess.CompletedProcess[str]:
         """Run dbt over this lake; `project` may be a changed copy of ours."""

@@ -10,7 +10,7 @@ from contextlib import closing
 import pytest
 import sqlparse
 from jdbc import Jdbc, RefusedError, connect
-from small_lake import SmallLake, small_lake
+from small_lake import IMAGE, SmallLake, small_lake
 
 from infra.dbeaver.__main__ import QUERIES
 from ingestion.postgres import connect_owner
@@ -19,23 +19,9 @@ from ingestion.settings import get_settings
 Rows = list[dict[str, str | None]]
 
 # What the stream has brought since the run.
-AFTER = {
+AFTER = IMAGE | {
     "application_id": 5,
-    "person_age": 30,
-    "person_gender": "female",
-    "person_education": "Master",
-    "person_income": "71948.00",
-    "person_emp_exp": 5,
-    "person_home_ownership": "RENT",
-    "loan_amnt": "35000.00",
-    "loan_intent": "PERSONAL",
-    "loan_int_rate": "16.02",
-    "loan_percent_income": "0.49",
-    "cb_person_cred_hist_length": 3,
     "credit_score": 805,
-    "previous_loan_defaults_on_file": "No",
-    "loan_status": 1,
-    "created_at": "2024-01-01T00:00:00.000000Z",
     "updated_at": "2026-01-03T00:00:00.000000Z",
 }
 
@@ -43,8 +29,7 @@ AFTER = {
 @pytest.fixture(scope="module")
 def lake() -> Iterator[SmallLake]:
     with small_lake() as lake:
-        run = lake.make_tables()
-        assert run.returncode == 0, run.stdout
+        lake.make_tables()
         lake.land_change(5, "u", 100, json.dumps(AFTER))
         yield lake
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from small_lake import DBT_PROJECT, SmallLake, small_lake
+from small_lake import DBT_PROJECT, IMAGE, SmallLake, small_lake
 
 
 @pytest.fixture(scope="module")
@@ -151,25 +151,7 @@ def test_a_snapshot_that_lost_rows_stops_before_silver(lake: SmallLake) -> None:
     assert versions(lake, f"{lake.silver}.int_loan_applications__state") == before
 
 
-AFTER = {
-    "application_id": 7,
-    "person_age": 30,
-    "person_gender": "female",
-    "person_education": "Master",
-    "person_income": "71948.00",
-    "person_emp_exp": 5,
-    "person_home_ownership": "RENT",
-    "loan_amnt": "35000.00",
-    "loan_intent": "PERSONAL",
-    "loan_int_rate": "16.02",
-    "loan_percent_income": "0.49",
-    "cb_person_cred_hist_length": 3,
-    "credit_score": 707,
-    "previous_loan_defaults_on_file": "No",
-    "loan_status": 1,
-    "created_at": "2024-01-01T00:00:00Z",
-    "updated_at": "2024-01-01T00:00:00.000001Z",
-}
+AFTER = IMAGE | {"application_id": 7, "credit_score": 707}
 UP_TO_SILVER = ("--select", "+silver", "--indirect-selection", "cautious")
 UP_TO_SILVER += ("--exclude-resource-type", "unit_test")
 
@@ -183,8 +165,7 @@ def scores(lake: SmallLake, table: str = "loan_applications") -> dict[int, int]:
 def own_lake() -> Iterator[SmallLake]:
     """A lake to which the stream brings one thing after another, a test each."""
     with small_lake() as lake:
-        first = lake.make_tables("--select", "+silver")
-        assert first.returncode == 0, first.stdout
+        lake.make_tables("--select", "+silver")
         yield lake
 
 

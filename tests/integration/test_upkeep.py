@@ -32,8 +32,7 @@ METADATA_FILES = 11
 @pytest.fixture(scope="module")
 def lake() -> Iterator[SmallLake]:
     with small_lake() as lake:
-        run = lake.make_tables()
-        assert run.returncode == 0, run.stdout
+        lake.make_tables()
         yield lake
 
 

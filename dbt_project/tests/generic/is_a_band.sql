@@ -1,16 +1,8 @@
 {# The column names one of the bands in dbt_project.yml. #}
 {% test is_a_band(model, column_name, bands) %}
 
-select
-    {{ column_name }},
-    count(*) as row_count
-from {{ model }}
-where
-    {{ column_name }} not in (
-        {%- for band in var('bands')[bands] -%}
-        '{{ band.name }}'{{ ', ' if not loop.last }}
-        {%- endfor -%}
-    )
-group by {{ column_name }}
+{{ default__test_accepted_values(
+    model, column_name, var('bands')[bands] | map(attribute='name') | list
+) }}
 
 {% endtest %}
