@@ -24,13 +24,18 @@ known as (
 
 ),
 
--- A batch row that says what is known already is no new version.
+-- A batch row that says what is known already is no new version, unless the stream
+-- has brought something in between: a row may go and come back as it was.
 versioned as (
 
     select
         decided.*,
         decided.decided_by = 'batch'
         and known.version_id is not null
+        and (
+            known.version_id = decided.key_snapshot_id
+            or coalesce(decided.key_lsn, -1) <= coalesce(known.lsn, -1)
+        )
         and known.is_deleted = decided.is_gone
         and (
             decided.is_gone

@@ -71,7 +71,8 @@ from_stream as (
 
 ),
 
--- Of the batch rows, those by which the state became another.
+-- Of the batch rows, those by which the state became another. An older snapshot's
+-- row may do so, too: when the stream tells late what had happened before it.
 from_batch as (
 
     select
@@ -81,13 +82,16 @@ from_batch as (
         {{ loan_attributes('state') }},
         coalesce(state.updated_at, state._known_at) as changed_at,
         state._known_at as known_at,
-        new_snapshots.snapshot_lsn as lsn,
+        snapshots.snapshot_lsn as lsn,
         cast(null as bigint) as tx_id,
-        new_snapshots.snapshot_xmin,
-        new_snapshots.snapshot_xmax,
-        new_snapshots.snapshot_xip
+        snapshots.snapshot_xmin,
+        snapshots.snapshot_xmax,
+        snapshots.snapshot_xip
     from state
-    inner join new_snapshots on state._version_id = new_snapshots.snapshot_id
+    inner join snapshots on state._version_id = snapshots.snapshot_id
+    where
+        snapshots.snapshot_id in (select new_snapshots.snapshot_id from new_snapshots)
+        or state.application_id in (select landed.application_id from landed)
 
 ),
 
