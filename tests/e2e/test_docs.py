@@ -89,7 +89,7 @@ def test_a_model_is_found_and_shown(browser: Browser, address: str, lake: SmallL
         expect(row).to_contain_text("Amount applied for.")
         page.get_by_text("Compiled", exact=True).click()
         expect(page.locator("code.source-code")).to_contain_text(
-            f'from "iceberg"."{lake.prefix}silver"."loan_applications"'
+            f'from "iceberg"."{lake.prefix}gold"."historical_features"'
         )
 
 
@@ -133,7 +133,9 @@ def test_lineage_leads_from_postgresql_to_the_feature_service(
             "model.loan_lakehouse.int_loan_applications__landed",
             "model.loan_lakehouse.int_loan_applications__claims",
             "model.loan_lakehouse.int_loan_applications__state",
-            "model.loan_lakehouse.loan_applications",
+            "model.loan_lakehouse.int_loan_applications__versions",
+            "model.loan_lakehouse.loan_application_history",
+            "model.loan_lakehouse.historical_features",
             "model.loan_lakehouse.loan_features",
             f"exposure.loan_lakehouse.{SERVICE}",
         ]

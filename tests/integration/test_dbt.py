@@ -102,8 +102,8 @@ def test_a_broken_contract_fails_and_leaves_the_table(lake: SmallLake, project: 
     before = versions(lake, f"{lake.gold}.loan_features")
     replace(
         project / "models/gold/features/loan_features.sql",
-        "cast(loan_amnt as double)",
-        "loan_amnt",
+        "        loan_amount,",
+        "        cast(loan_amount as decimal(12, 2)) as loan_amount,",
     )
 
     run = lake.dbt("run", "--select", "loan_features", project=project)
@@ -122,8 +122,8 @@ def test_a_query_that_fails_halfway_leaves_the_table(lake: SmallLake, project: P
     before = versions(lake, f"{lake.gold}.loan_features")
     replace(
         project / "models/gold/features/loan_features.sql",
-        "cast(loan_amnt as double)",
-        "cast(1 / (application_id - 5) as double)",
+        "        loan_amount,",
+        "        cast(1 / (application_id - 5) as double) as loan_amount,",
     )
 
     run = lake.dbt("run", "--select", "loan_features", project=project)

@@ -8,7 +8,7 @@ versions as (
 
 truncates as (
 
-    select array_agg(distinct row(lsn, tx_id, changed_at)) as all_of_them
+    select array_agg(distinct row(lsn, tx_id, changed_at, known_at)) as entries
     from {{ ref('int_loan_applications__landed') }}
     where claim = 'truncate'
 
@@ -41,7 +41,7 @@ positioned as (
         versions.*,
         coalesce(unseen.first_lsn, versions.lsn) as log_position,
         filter(
-            coalesce(truncates.all_of_them, array[]),
+            coalesce(truncates.entries, array[]),
             t -> if(
                 versions.tx_id is null,
                 not {{ is_visible('t[2]', 'versions') }},
@@ -66,6 +66,10 @@ timed as (
             partition by application_id
             order by log_position, tx_id is not null
         ) as valid_from,
+        row_number() over (
+            partition by application_id
+            order by log_position, tx_id is not null
+        ) as version_number,
         array_min(transform(later_truncates, t -> t[3])) as truncated_at
     from positioned
 
@@ -75,11 +79,35 @@ followed as (
 
     select
         *,
-        lead(valid_from) over (
+        lead(row(valid_from, known_at, is_deleted)) over (
             partition by application_id
-            order by log_position, tx_id is not null
-        ) as next_valid_from
+            order by version_number
+        ) as successor,
+        array_min(
+            transform(
+                filter(later_truncates, t -> t[3] = truncated_at), t -> t[4]
+            )
+        ) as truncate_known_at
     from timed
+
+),
+
+accepted_values as (
+
+    select multimap_agg(attribute, value) as accepted
+    from {{ ref('accepted_values') }}
+
+),
+
+checked as (
+
+    select
+        followed.*,
+        cardinality(
+            {{ broken_rules(var('loan_application_rules'), 'reject') }}
+        ) = 0 as is_accepted
+    from followed
+    cross join accepted_values
 
 ),
 
@@ -89,21 +117,30 @@ history as (
         ---------- ids
         application_id,
         version_id,
+        version_number,
 
         ---------- attributes
         {{ loan_attributes() }},
 
+        ---------- quality
+        is_accepted,
+
         ---------- from when to when, in the source
         valid_from,
         least(
-            coalesce(next_valid_from, truncated_at),
-            coalesce(truncated_at, next_valid_from)
+            coalesce(successor[1], truncated_at),
+            coalesce(truncated_at, successor[1])
         ) as valid_to,
 
         ---------- since when here
-        known_at as _known_at
+        known_at as _known_at,
+        case
+            when truncated_at <= coalesce(successor[1], truncated_at)
+                then truncate_known_at
+            when successor[3] then successor[2]
+        end as _gone_known_at
 
-    from followed
+    from checked
     where not is_deleted
 
 )

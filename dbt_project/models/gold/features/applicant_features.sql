@@ -1,8 +1,8 @@
 with
 
-applications as (
+history as (
 
-    select * from {{ ref('loan_applications') }}
+    select * from {{ ref('historical_features') }}
 
 ),
 
@@ -13,18 +13,19 @@ features as (
         application_id,
 
         ---------- timestamps
-        updated_at as event_timestamp,
-        _known_at as created_timestamp,
+        event_timestamp,
+        created_timestamp,
 
         ---------- features
-        cast(person_age as bigint) as age_years,
-        person_gender as gender,
-        person_education as education,
-        cast(person_income as double) as annual_income,
-        cast(person_emp_exp as bigint) as employment_years,
-        person_home_ownership as home_ownership
+        age_years,
+        gender,
+        education,
+        annual_income,
+        employment_years,
+        home_ownership
 
-    from applications
+    from history
+    where is_current
 
 )
 

@@ -1,8 +1,8 @@
 with
 
-applications as (
+history as (
 
-    select * from {{ ref('loan_applications') }}
+    select * from {{ ref('historical_features') }}
 
 ),
 
@@ -13,16 +13,17 @@ features as (
         application_id,
 
         ---------- timestamps
-        updated_at as event_timestamp,
-        _known_at as created_timestamp,
+        event_timestamp,
+        created_timestamp,
 
         ---------- features
-        cast(loan_amnt as double) as loan_amount,
-        loan_intent as loan_purpose,
-        cast(loan_int_rate as double) as interest_rate_percent,
-        {{ to_percent('loan_percent_income') }} as loan_to_income_percent
+        loan_amount,
+        loan_purpose,
+        interest_rate_percent,
+        loan_to_income_percent
 
-    from applications
+    from history
+    where is_current
 
 )
 
