@@ -81,12 +81,24 @@ docs: $(VENV) ## Make dbt's documentation and serve it on loopback
 upkeep: $(VENV) ## Compact dbt's tables, drop what is old, show files before and after [SELECT=gold DRY_RUN=1]
 	@$(ACTIVATE) && python -m infra.upkeep $(if $(SELECT),--select "$(SELECT)") $(if $(DRY_RUN),--dry-run)
 
+.PHONY: materialize
+materialize: $(VENV) ## Bring Feast's online store to what gold holds now
+	@$(ACTIVATE) && python -m feast_repo.materialize
+
+.PHONY: features
+features: $(VENV) ## Start the feature server, on loopback, for who has the token of .env
+	@$(NATIVE) up features
+
+.PHONY: feast-ui
+feast-ui: $(VENV) ## Serve Feast's UI on loopback: what features there are, and of what
+	@$(ACTIVATE) && cd feast_repo && feast ui --host "$$BIND_HOST" --port "$$FEAST_UI_PORT"
+
 .PHONY: reconcile
 reconcile: $(VENV) ## Prove that silver equals the source; exit 1 with the first differing keys
 	@$(ACTIVATE) && python -m ingestion reconcile
 
 .PHONY: bench
-bench: $(VENV) $(BENCH_VENV) ## Measure landing, dbt and start-up; prints ratios, writes JSON [ROWS="45000 1000000" PARTS="landing dbt stream"]
+bench: $(VENV) $(BENCH_VENV) ## Measure landing, dbt, features and start-up; prints ratios, writes JSON [ROWS="45000 1000000" PARTS="landing dbt stream features"]
 	@.venv/bin/python -m tests.bench
 
 #-------- work on it

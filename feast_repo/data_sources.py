@@ -2,24 +2,42 @@
 
 import os
 
+from contracts import description
+from feast import Field, RequestSource
 from feast.infra.offline_stores.contrib.trino_offline_store.trino_source import TrinoSource
+from feast.types import Float64
 
+OWNER = "Loan lakehouse"
 # Tests build a gold of their own.
-GOLD_SCHEMA = os.environ.get("GOLD_SCHEMA", "gold")
+GOLD = f"iceberg.{os.environ.get('GOLD_SCHEMA', 'gold')}"
 
 
-def gold_table(name: str, description: str) -> TrinoSource:
+def gold_table(name: str) -> TrinoSource:
+    """A feature table: Feast joins its history, and what is served online is its current rows."""
     return TrinoSource(
         name=name,
-        table=f"iceberg.{GOLD_SCHEMA}.{name}",
+        table=f"{GOLD}.historical_features",
         timestamp_field="event_timestamp",
         created_timestamp_column="created_timestamp",
-        description=description,
+        description=description(name),
+        tags={"current": f"{GOLD}.{name}"},
+        owner=OWNER,
     )
 
 
-applicant_features = gold_table("applicant_features", "Who applies.")
-loan_features = gold_table("loan_features", "What is applied for.")
-credit_history_features = gold_table(
-    "credit_history_features", "What the bureau and the file say of the applicant."
+applicant_features = gold_table("applicant_features")
+loan_features = gold_table("loan_features")
+credit_history_features = gold_table("credit_history_features")
+
+request = RequestSource(
+    name="request",
+    schema=[
+        Field(
+            name="requested_amount",
+            dtype=Float64,
+            description="What is asked for now; in training, what was asked for then.",
+        )
+    ],
+    description="What only the caller knows: it comes with the request.",
+    owner=OWNER,
 )

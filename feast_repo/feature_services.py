@@ -1,23 +1,53 @@
-"""The sets of features that models ask for, in training and in scoring alike."""
+"""The sets of features that models ask for.
 
+Each is named, so that one that gold no longer has is an error here and not in a model.
+"""
+
+from data_sources import OWNER
 from feast import FeatureService
-from feature_views import LEAK, applicant, credit_history, loan
+from feature_views import applicant, credit_history, loan, request_ratios
+
+# A model is trained with what it is scored with. Without has_previous_default, which
+# gives the decision away.
+MODEL = [
+    applicant[
+        [
+            "age_years",
+            "gender",
+            "education",
+            "annual_income",
+            "employment_years",
+            "home_ownership",
+        ]
+    ],
+    loan[["loan_amount", "loan_purpose", "interest_rate_percent", "loan_to_income_percent"]],
+    credit_history[["credit_score", "credit_score_band", "credit_history_years"]],
+    request_ratios,
+]
 
 loan_approval = FeatureService(
     name="loan_approval",
-    description=(
-        "Train and score with this one. Leaves out has_previous_default, "
-        "which gives the decision away."
-    ),
-    features=[
-        applicant,
-        loan,
-        credit_history[["credit_score", "credit_score_band", "credit_history_years"]],
-    ],
+    description="Score with this one, online; it takes requested_amount with the request.",
+    features=MODEL,
+    tags={"for": "scoring", "model": "loan_approval"},
+    owner=OWNER,
+)
+
+loan_approval_training = FeatureService(
+    name="loan_approval_training",
+    description="Train with this one, as of the time of each decision; the same features.",
+    features=MODEL,
+    tags={"for": "training", "model": "loan_approval"},
+    owner=OWNER,
 )
 
 loan_approval_with_leak = FeatureService(
     name="loan_approval_with_leak",
-    description=f"All features, for looking at, not for models. has_previous_default: {LEAK}",
+    description=(
+        "All features of gold, for looking at, not for models: has_previous_default "
+        "decides loan_status."
+    ),
     features=[applicant, loan, credit_history],
+    tags={"for": "looking at"},
+    owner=OWNER,
 )

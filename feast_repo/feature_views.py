@@ -1,81 +1,70 @@
-"""The features, by gold table; their types are those of gold's contracts."""
+"""The features, a view for each gold table; their names, types and descriptions are gold's."""
 
 from datetime import timedelta
+from typing import Any
 
-from accepted_values import accepted_values
-from data_sources import applicant_features, credit_history_features, loan_features
+from contracts import description, features
+from data_sources import (
+    OWNER,
+    applicant_features,
+    credit_history_features,
+    loan_features,
+    request,
+)
 from entities import application
 from feast import FeatureView, Field
-from feast.types import Bool, Float64, Int64, String
+from feast.infra.offline_stores.contrib.trino_offline_store.trino_source import TrinoSource
+from feast.on_demand_feature_view import on_demand_feature_view
+from feast.types import Float64
 
 # An application does not expire: what was true of it stays until it changes.
 # Ten years reach the oldest; 0 would mean for ever, but also that Feast's
 # materialize-incremental begins with the last year only.
 NEVER_EXPIRES = timedelta(days=3650)
 
-LEAK = (
-    "LEAK: true decides loan_status = 0. Every application with a previous default "
-    "was rejected, so a model that sees it learns the bank's rule, not a risk."
-)
 
-applicant = FeatureView(
-    name="applicant",
-    entities=[application],
-    ttl=NEVER_EXPIRES,
-    source=applicant_features,
-    description="Who applies.",
-    schema=[
-        Field(name="age_years", dtype=Int64, description="Age of the applicant."),
-        Field(
-            name="gender", dtype=String, description=f"Gender: {accepted_values('person_gender')}."
-        ),
-        Field(
-            name="education",
-            dtype=String,
-            description=f"Highest degree: {accepted_values('person_education')}.",
-        ),
-        Field(name="annual_income", dtype=Float64, description="Yearly income."),
-        Field(name="employment_years", dtype=Int64, description="Years of employment."),
-        Field(
-            name="home_ownership",
-            dtype=String,
-            description=f"How the applicant lives: {accepted_values('person_home_ownership')}.",
-        ),
-    ],
-)
+def gold_view(name: str, source: TrinoSource) -> FeatureView:
+    return FeatureView(
+        name=name,
+        entities=[application],
+        ttl=NEVER_EXPIRES,
+        source=source,
+        schema=features(source.name),
+        description=description(source.name),
+        tags={"layer": "gold", "table": source.name},
+        owner=OWNER,
+    )
 
-loan = FeatureView(
-    name="loan",
-    entities=[application],
-    ttl=NEVER_EXPIRES,
-    source=loan_features,
-    description="What is applied for.",
-    schema=[
-        Field(name="loan_amount", dtype=Float64, description="Amount applied for."),
-        Field(
-            name="loan_purpose",
-            dtype=String,
-            description=f"What the loan is for: {accepted_values('loan_intent')}.",
-        ),
-        Field(name="interest_rate_percent", dtype=Float64, description="Yearly, 0 to 100."),
-        Field(
-            name="loan_to_income_percent",
-            dtype=Float64,
-            description="Amount as a share of the yearly income, 49.0 is 49 %.",
-        ),
-    ],
-)
 
-credit_history = FeatureView(
-    name="credit_history",
-    entities=[application],
-    ttl=NEVER_EXPIRES,
-    source=credit_history_features,
-    description=f"What the bureau and the file say. has_previous_default: {LEAK}",
+applicant = gold_view("applicant", applicant_features)
+loan = gold_view("loan", loan_features)
+credit_history = gold_view("credit_history", credit_history_features)
+
+
+@on_demand_feature_view(
+    name="request_ratios",
+    sources=[applicant[["annual_income"]], loan[["loan_amount"]], request],
+    # Feast takes a field with a description for another than the one that it infers.
     schema=[
-        Field(name="credit_score", dtype=Int64, description="The bureau's score, 300 to 850."),
-        Field(name="credit_score_band", dtype=String, description="poor to excellent."),
-        Field(name="credit_history_years", dtype=Int64, description="Years at the bureau."),
-        Field(name="has_previous_default", dtype=Bool, description=LEAK),
+        Field(name="requested_to_income_percent", dtype=Float64),
+        Field(name="requested_to_applied_percent", dtype=Float64),
     ],
+    mode="python",
+    description=(
+        "What the request asks for as a share of the yearly income, and of what was applied "
+        "for; computed when it comes."
+    ),
+    tags={"layer": "request"},
+    owner=OWNER,
 )
+def request_ratios(inputs: dict[str, Any]) -> dict[str, Any]:
+    # Feast stores this function's own text, so that it uses nothing from outside.
+    def percent(parts: list[float | None], wholes: list[float | None]) -> list[float | None]:
+        pairs = zip(parts, wholes, strict=True)
+        return [100 * part / whole if part is not None and whole else None for part, whole in pairs]
+
+    requested = inputs["requested_amount"]
+    return {
+        "requested_to_income_percent": percent(requested, inputs["annual_income"]),
+        "requested_to_applied_percent": percent(requested, inputs["loan_amount"]),
+    }

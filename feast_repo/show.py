@@ -2,30 +2,18 @@
 
 import argparse
 import math
-import os
 import sys
-import warnings
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
-from dotenv import load_dotenv
 from feast import FeatureStore
 from rich.console import Console
 from rich.table import Table
 
-REPO = Path(__file__).resolve().parent
+from feast_repo.store import open_store
+
 SERVICE = "loan_approval_with_leak"
 ABSENT = "—"
-
-# Feast's own use of pandas, nothing that a reader here can mend.
-warnings.filterwarnings("ignore", category=FutureWarning, module="feast")
-
-
-def open_store() -> FeatureStore:
-    """The feature store of the stack that ENV_FILE or .env names."""
-    load_dotenv(REPO.parent / os.environ.get("ENV_FILE", ".env"))
-    return FeatureStore(repo_path=str(REPO))
 
 
 def read_offline(store: FeatureStore, application_id: int, as_of: datetime) -> dict[str, Any]:

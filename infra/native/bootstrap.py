@@ -132,6 +132,13 @@ def create_schemas(env: Settings) -> None:
             connection.cursor().execute(statement.rstrip(";")).fetchall()
 
 
+def make_metrics_folder(env: Settings) -> None:
+    """Where the feature server counts: one file a process, which none of them deletes."""
+    folder = Path(env["LAKEHOUSE_STATE"], "run/feature_metrics")
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+
+
 def psql(env: Settings, user: str, password: str, database: str, arguments: list[str]) -> str:
     command = [f"{env['POSTGRES_BIN']}/psql", "--no-psqlrc", "--quiet", "-v", "ON_ERROR_STOP=1"]
     command += ["-h", env["POSTGRES_HOST"], "-p", env["POSTGRES_PORT"], "-U", user, "-d", database]

@@ -33,6 +33,8 @@ class Service:
     setup_needs: tuple[str, ...] = ()
     # The setting that says how many processes there are; without one, it is one.
     count: str = ""
+    # Only started by its name: it costs memory, and not everybody needs it.
+    by_name: bool = False
 
     def processes(self, env: Settings) -> list[str]:
         """Its processes, as supervisor names them."""
@@ -86,6 +88,11 @@ def consumers_healthy(env: Settings) -> bool:
             env["STREAM_CONSUMERS"]
         )
     return False
+
+
+def features_healthy(env: Settings) -> bool:
+    address = f"http://{env['FEATURE_SERVER_HOST']}:{env['FEATURE_SERVER_PORT']}"
+    return get(f"{address}/health") is not None
 
 
 @contextmanager
@@ -163,5 +170,14 @@ SERVICES = [
         where="{STREAM_TOPIC_PREFIX}.* -> s3://{BRONZE_BUCKET}/cdc/",
         needs=("minio", "kafka"),
         count="STREAM_CONSUMERS",
+    ),
+    Service(
+        name="features",
+        ports=("FEATURE_SERVER_PORT",),
+        healthy=features_healthy,
+        where="http://{FEATURE_SERVER_HOST}:{FEATURE_SERVER_PORT}",
+        needs=("postgres",),
+        prepare=bootstrap.make_metrics_folder,
+        by_name=True,
     ),
 ]

@@ -154,7 +154,7 @@ def choose(names: list[str] | None) -> list[Service]:
         raise LakehouseError(
             f"there is no service {', '.join(sorted(unknown))}", f"there are {', '.join(known)}"
         )
-    chosen = set(names or known)
+    chosen = set(names or (name for name, service in known.items() if not service.by_name))
     for service in reversed(SERVICES):  # each stands behind those that it needs
         if service.name in chosen:
             chosen |= {*service.needs, *service.setup_needs}
@@ -260,6 +260,8 @@ def status(env: Settings) -> bool:
         healthy = running and service.healthy(env)
         for process in service.processes(env):
             state = supervisor.info(process) if running else {}
+            if service.by_name and not state.get("pid"):
+                continue
             memory = tree_memory(state.get("pid", 0))
             alive = bool(state.get("pid")) and healthy
             healthy_all &= alive

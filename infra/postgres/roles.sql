@@ -20,6 +20,8 @@
 \getenv metastore_password METASTORE_DB_PASSWORD
 \getenv feast FEAST_DB_USER
 \getenv feast_password FEAST_DB_PASSWORD
+\getenv feast_reader FEAST_READER_USER
+\getenv feast_reader_password FEAST_READER_PASSWORD
 
 create temporary table wanted_role (name text, password text);
 insert into wanted_role values
@@ -28,7 +30,8 @@ insert into wanted_role values
     (:'analyst', :'analyst_password'),
     (:'capture', :'capture_password'),
     (:'metastore', :'metastore_password'),
-    (:'feast', :'feast_password');
+    (:'feast', :'feast_password'),
+    (:'feast_reader', :'feast_reader_password');
 
 select format('create role %I login', name)
 from wanted_role
@@ -91,3 +94,11 @@ alter publication :"publication" set (publish_via_partition_root = true);
 -- From here on no change is lost, whether Debezium runs yet or not.
 select pg_create_logical_replication_slot(:'slot', 'pgoutput')
 where :'slot' not in (select slot_name from pg_replication_slots) \g /dev/null
+
+-- The feature server reads the registry and the online store, and changes neither.
+grant connect on database :"feast_db" to :"feast_reader";
+\connect :"feast_db"
+grant usage on schema public to :"feast_reader";
+grant select on all tables in schema public to :"feast_reader";
+alter default privileges for role :"feast" in schema public
+grant select on tables to :"feast_reader";

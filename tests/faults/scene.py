@@ -21,11 +21,14 @@ class Scene:
     proxy: S3Proxy | None = None
 
     def processes(self, *services: str) -> list[str]:
-        """The processes of the services (of all, if none is named), as supervisor names them."""
+        """The processes of the services, as supervisor names them.
+
+        If none is named, of all that run without being asked for.
+        """
         return [
             process
             for service in SERVICES
-            if not services or service.name in services
+            if (service.name in services if services else not service.by_name)
             for process in service.processes(self.env)
         ]
 

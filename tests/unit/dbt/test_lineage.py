@@ -30,11 +30,18 @@ def sources(manifest: Manifest, source: str) -> dict[str, Manifest]:
 
 
 def test_feast_reads_what_its_exposures_say(manifest: Manifest, contents: RepoContents) -> None:
-    table_of = {view.name: view.batch_source.name for view in contents.feature_views}
-    expected = {f"feast_view_{view}": {table} for view, table in table_of.items()}
+    tables = {
+        view.name: {
+            table.split(".")[-1]
+            for table in (view.batch_source.table, view.batch_source.tags["current"])
+        }
+        for view in contents.feature_views
+    }
+    expected = {f"feast_view_{view}": read for view, read in tables.items()}
     for service in contents.feature_services:
         views = [projection.name for projection in service.feature_view_projections]
-        expected[f"feast_service_{service.name}"] = {table_of[view] for view in views}
+        read = set().union(*(tables[view] for view in views if view in tables))
+        expected[f"feast_service_{service.name}"] = read
     exposed = read_by(manifest)
     assert {name: exposed[name] for name in exposed if name.startswith("feast_")} == expected
 

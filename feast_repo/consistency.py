@@ -1,0 +1,118 @@
+"""Compares what is served online with gold, value by value, for all applications.
+
+Exit code 1, and the first differences, if the two are not the same.
+"""
+
+import argparse
+import math
+from collections.abc import Iterator
+from itertools import islice
+from typing import NamedTuple
+
+import trino
+from feast import FeatureStore, FeatureView
+from feast.types import Float64
+from psycopg import sql
+from rich.console import Console
+from rich.table import Table
+
+from feast_repo.store import (
+    current_table,
+    gold_views,
+    online_store,
+    open_store,
+    run,
+    trino_cursor,
+)
+from feast_repo.typed_postgres import key_column, table_name
+
+AT_ONCE = 1_000
+SHOWN = 10
+ABSENT = "not there"
+
+
+class Difference(NamedTuple):
+    view: str
+    key: int
+    feature: str
+    gold: object
+    online: object
+
+
+def differences(store: FeatureStore) -> Iterator[Difference]:
+    with trino_cursor(store) as cursor:
+        for view in gold_views(store):
+            yield from different_values(store, view, cursor)
+            yield from too_many_keys(store, view, cursor)
+
+
+def different_values(
+    store: FeatureStore, view: FeatureView, cursor: trino.dbapi.Cursor
+) -> Iterator[Difference]:
+    """Of each of gold's rows what the SDK serves, compared."""
+    key, names = key_column(view), [feature.name for feature in view.features]
+    cursor.execute(f"select {key}, {', '.join(names)} from {current_table(view)}")
+    rows = iter(cursor)
+    while batch := list(islice(rows, AT_ONCE)):
+        served = store.get_online_features(
+            features=[f"{view.name}:{name}" for name in names],
+            entity_rows={key: [row[0] for row in batch]},
+        ).to_dict()
+        for number, (application, *values) in enumerate(batch):
+            online = [served[name][number] for name in names]
+            if all(value is None for value in online):
+                yield Difference(str(view.name), application, "all", "there", ABSENT)
+                continue
+            for feature, gold, value in zip(view.features, values, online, strict=True):
+                if not same(as_served(feature.dtype, gold), value):
+                    yield Difference(str(view.name), application, feature.name, gold, value)
+
+
+def too_many_keys(
+    store: FeatureStore, view: FeatureView, cursor: trino.dbapi.Cursor
+) -> Iterator[Difference]:
+    """What is served of an application that gold does not have."""
+    key = key_column(view)
+    cursor.execute(f"select {key} from {current_table(view)}")
+    gold = {row[0] for row in cursor}
+    statement = sql.SQL("select {} from {} order by 1").format(
+        sql.Identifier(key), sql.Identifier(table_name(store.project, view))
+    )
+    with online_store(store).connection(store.config) as connection:
+        for [application] in connection.execute(statement):
+            if application not in gold:
+                yield Difference(str(view.name), application, "all", ABSENT, "there")
+
+
+def as_served(dtype: object, value: object) -> object:
+    """Trino writes doubles that are no numbers as texts."""
+    return float(value) if dtype == Float64 and isinstance(value, str) else value
+
+
+def same(gold: object, online: object) -> bool:
+    both_nan = all(isinstance(value, float) and math.isnan(value) for value in (gold, online))
+    return both_nan or (gold == online and type(gold) is type(online))
+
+
+def main() -> None:
+    argparse.ArgumentParser(
+        prog="python -m feast_repo.consistency", description=__doc__
+    ).parse_args()
+
+    def command(console: Console) -> int:
+        found = list(islice(differences(open_store()), SHOWN))
+        if not found:
+            console.print("[green]online = gold, for all applications, value by value")
+            return 0
+        table = Table(*Difference._fields, title=f"The first {len(found)} differences")
+        for difference in found:
+            table.add_row(*map(str, difference))
+        console.print(table)
+        console.print("`python -m feast_repo.materialize --all` writes every row anew")
+        return 1
+
+    run(command)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,85 @@
+"""The feature store of a stack, opened, and Trino as Feast reads it."""
+
+import os
+import sys
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psycopg
+import trino
+from dotenv import load_dotenv
+from feast import FeatureStore, FeatureView
+from feast.errors import FeastObjectNotFoundException
+from rich.console import Console
+from rich.markup import escape
+
+from feast_repo.typed_postgres import TypedPostgresOnlineStore
+
+REPO = Path(__file__).resolve().parent
+
+# Feast's own use of pandas, nothing that a reader here can mend.
+warnings.filterwarnings("ignore", category=FutureWarning, module="feast")
+
+
+class FeastRepoError(Exception):
+    """What happened, and what to do next."""
+
+    def __init__(self, what: str, then: str) -> None:
+        super().__init__(f"{what}\n  -> {then}")
+
+
+def open_store() -> FeatureStore:
+    """The feature store of the stack that ENV_FILE or .env names.
+
+    Tests name a repository of their own by FEAST_REPO.
+    """
+    load_dotenv(REPO.parent / os.environ.get("ENV_FILE", ".env"))
+    return FeatureStore(repo_path=os.environ.get("FEAST_REPO", str(REPO)))
+
+
+def gold_views(store: FeatureStore) -> list[FeatureView]:
+    """The feature views over gold. Raises FeastRepoError if none is registered."""
+    try:
+        views = store.list_feature_views()
+    except FeastObjectNotFoundException:
+        views = []
+    if not views:
+        raise FeastRepoError("no features are registered", "`feast apply`, in feast_repo")
+    return sorted(views, key=lambda view: str(view.name))
+
+
+def current_table(view: FeatureView) -> str:
+    """The gold table of what holds now; the view's source itself is the history."""
+    return str(view.batch_source.tags["current"])
+
+
+def online_store(store: FeatureStore) -> TypedPostgresOnlineStore:
+    online: TypedPostgresOnlineStore = store._get_provider().online_store
+    return online
+
+
+@contextmanager
+def trino_cursor(store: FeatureStore) -> Iterator[trino.dbapi.Cursor]:
+    """A cursor with Feast's own address and user; numbers and texts only, as Trino sends them."""
+    config = store.config.offline_store
+    with trino.dbapi.connect(
+        host=config.host,
+        port=config.port,
+        user=config.user,
+        source=config.source,
+        legacy_primitive_types=True,
+    ) as connection:
+        yield connection.cursor()
+
+
+def run(command: Callable[[Console], int]) -> None:
+    """Run a command and exit with its code; what a user can mend is said in one line."""
+    try:
+        code = command(Console(highlight=False))
+    except (FeastRepoError, psycopg.Error, trino.exceptions.Error, OSError) as error:
+        message = escape(str(error).strip())
+        Console(stderr=True, highlight=False).print(f"[red]error:[/] {message}", soft_wrap=True)
+        code = 1
+    sys.exit(code)
