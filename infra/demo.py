@@ -110,6 +110,7 @@ Where to look
   Trino      http://{TRINO_HOST}:{TRINO_PORT}  (user name: admin)
   MinIO      http://{MINIO_HOST}:{MINIO_CONSOLE_PORT}  (MINIO_ROOT_USER and _PASSWORD in {env_file})
   dbt docs   make docs, then http://{BIND_HOST}:{DBT_DOCS_PORT}
+  features   make feast-ui, then http://{BIND_HOST}:{FEAST_UI_PORT}; make features serves them
 
 What to try next
   python -m ingestion source simulate --rate 500 --for 60s
