@@ -23,7 +23,9 @@ from feast_repo.store import online_store, open_store
 READ = "/get-online-features"
 HEALTH = "/health"
 METRICS = "/metrics"
-REGISTRY_TTL_SECONDS = 10
+# Feast's timer for it ends for ever when PostgreSQL is away once. Without one, a read
+# renews what is older than cache_ttl_seconds of feature_store.yaml.
+NO_TIMER = 0
 
 
 class OnlyWithToken:
@@ -52,7 +54,7 @@ class OnlyWithToken:
 def make_app() -> FastAPI:
     metrics._config = metrics.build_metrics_flags()
     store = open_store()
-    app = get_app(store, REGISTRY_TTL_SECONDS)
+    app = get_app(store, NO_TIMER)
     app.router.routes[:] = [
         route for route in app.router.routes if getattr(route, "path", "") == READ
     ]
