@@ -9,6 +9,8 @@ MAKEFLAGS += --no-print-directory
 .NOTPARALLEL:
 
 PYTHON ?= python3.11
+# `make up AIRFLOW=0`, and what needs another service only, leave Airflow out.
+WITHOUT_AIRFLOW := $(filter 0,$(AIRFLOW))$(SERVICE)
 # A second stack beside the first has an env file of its own.
 ENV_FILE ?= .env
 export ENV_FILE
@@ -20,6 +22,7 @@ export UV_PYTHON_DOWNLOADS := never
 
 # Touched when an environment is complete: a folder alone may be half made.
 VENV := .venv/.ready
+AIRFLOW_VENV := .venv-airflow/.ready
 BENCH_VENV := .venv-bench/.ready
 NATIVE := .venv/bin/python -m infra.native
 # What looks at or ends a running stack never changes what that stack runs on.
@@ -33,8 +36,8 @@ demo: up ## Source to features, by batch and by stream: sets up, runs, checks, s
 	@$(ACTIVATE) && python -m infra.demo
 
 .PHONY: up
-up: $(VENV) ## Start the services; brings what is missing first
-	@$(NATIVE) up $(SERVICE)
+up: $(VENV) $(if $(WITHOUT_AIRFLOW),,$(AIRFLOW_VENV)) ## Start the services; brings what is missing first [AIRFLOW=0 SERVICE=trino]
+	@$(NATIVE) up $(SERVICE) $(if $(WITHOUT_AIRFLOW),--without airflow)
 
 .PHONY: stream
 stream: up ## Capture every change of the source's tables from now on
@@ -93,26 +96,30 @@ features: $(VENV) ## Start the feature server, on loopback, for who has the toke
 feast-ui: $(VENV) ## Serve Feast's UI on loopback: what features there are, and of what
 	@$(ACTIVATE) && cd feast_repo && feast ui --host "$$BIND_HOST" --port "$$FEAST_UI_PORT"
 
+.PHONY: backfill
+backfill: $(VENV) ## Have Airflow read past days of the source again [FROM=2026-11-01 TO=2026-11-03]
+	@$(ACTIVATE) && python -m infra.airflow backfill --from "$(FROM)" --to "$(TO)"
+
 .PHONY: reconcile
 reconcile: $(VENV) ## Prove that silver equals the source; exit 1 with the first differing keys
 	@$(ACTIVATE) && python -m ingestion reconcile
 
 .PHONY: bench
-bench: $(VENV) $(BENCH_VENV) ## Measure landing, dbt, features and start-up; prints ratios, writes JSON [ROWS="45000 1000000" PARTS="landing dbt stream features"]
+bench: $(VENV) $(AIRFLOW_VENV) $(BENCH_VENV) ## Measure landing, dbt, features and start-up; prints ratios, writes JSON [ROWS="45000 1000000" PARTS="landing dbt stream features"]
 	@.venv/bin/python -m tests.bench
 
 #-------- work on it
 
 .PHONY: test
-test: $(VENV) ## All tests, on a real stack of their own
+test: $(VENV) $(AIRFLOW_VENV) ## All tests, on a real stack of their own
 	@.venv/bin/pytest tests
 
 .PHONY: test-unit
-test-unit: $(VENV) ## The tests that need no service: seconds
+test-unit: $(VENV) $(AIRFLOW_VENV) ## The tests that need no service: seconds
 	@.venv/bin/pytest tests/unit
 
 .PHONY: drill
-drill: $(VENV) ## Kill and starve everything while changes stream; nothing may be lost or repeated [FAULTS=100]
+drill: $(VENV) $(AIRFLOW_VENV) ## Kill and starve everything while changes stream; nothing may be lost or repeated [FAULTS=100]
 	@.venv/bin/python -m tests.faults $(if $(FAULTS),--faults $(FAULTS))
 
 .PHONY: lint
@@ -143,8 +150,9 @@ help: ## This list
 
 # The environments, brought up to their locks.
 $(VENV): infra/locks/python.txt $(UV)
+$(AIRFLOW_VENV): infra/locks/airflow.txt $(UV)
 $(BENCH_VENV): infra/locks/bench.txt $(UV)
-$(VENV) $(BENCH_VENV):
+$(VENV) $(AIRFLOW_VENV) $(BENCH_VENV):
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' || \
 	  { echo "error: $(PYTHON) is not Python 3.11; name one: make PYTHON=path" >&2; exit 1; }
 	@echo "setting up $(@D)"

@@ -14,9 +14,11 @@ from rich.markup import escape
 from rich.table import Table as RichTable
 from typer.core import TyperGroup
 
+from ingestion.batch.cursor import Interval
 from ingestion.batch.manifest import Manifest, manifest_keys, read_manifest
+from ingestion.batch.verify import verify_newest
 from ingestion.bronze_tables import ensure_tables
-from ingestion.errors import IngestionError
+from ingestion.errors import IngestionError, SettingsError
 from ingestion.progress import err, out
 from ingestion.reconcile.run import Result, reconcile_table
 from ingestion.settings import get_settings
@@ -28,7 +30,7 @@ from ingestion.source.probe import LIVE, probe
 from ingestion.source.simulator import Plan
 from ingestion.storage import Bronze
 from ingestion.stream.commands import stream_app
-from ingestion.tables import DEFAULT_FILE, load_tables
+from ingestion.tables import CHANGES_SUFFIX, DEFAULT_FILE, load_tables
 
 EPILOG = """
 [bold]Exit codes[/]: 0 done (reconcile: equal); 1 reconcile found differences, or the stream needs
@@ -164,9 +166,16 @@ def source_probe(
 
 
 @app.command()
-def batch(
+def batch(  # noqa: PLR0913, PLR0917
     table: TableNames = None,
     mode: Annotated[Mode, typer.Option(help="All rows, or those changed since.")] = Mode.full,
+    begin: Annotated[
+        str | None,
+        typer.Option("--from", metavar="CURSOR", help="Incremental: read from here again,"),
+    ] = None,
+    end: Annotated[
+        str | None, typer.Option("--to", metavar="CURSOR", help="and up to, without, here.")
+    ] = None,
     workers: Annotated[
         int, typer.Option(min=1, max=64, help="Connections that read at a time.")
     ] = min(4, os.cpu_count() or 1),
@@ -182,13 +191,19 @@ def batch(
     transaction that lasted longer than the overlap, nor changes that did not move
     the row's cursor; a full batch sees them all. A table that has no earlier
     snapshot, or was truncated or rewritten since, is read in full.
+
+    With --from and --to it reads that range of the cursor again, as it is now; where
+    the next incremental batch begins stays as it was.
     """
     # Brings pandas (by ADBC): seconds and memory that no other command has to pay.
     from ingestion.batch.run import run_batch  # noqa: PLC0415
 
+    if (begin is None) != (end is None) or (begin and mode is Mode.full):
+        raise SettingsError("--from and --to go together, and with --mode incremental")
+    interval = Interval(begin, end) if begin and end else None
     tables = load_tables(tables_file)
     selected = tables.select(table or [])
-    for manifest in run_batch(get_settings(), tables, selected, mode.value, workers):
+    for manifest in run_batch(get_settings(), tables, selected, mode.value, workers, interval):
         _report_landed(manifest)
 
 
@@ -230,6 +245,15 @@ def snapshots(
     out.print(grid)
 
 
+@app.command()
+def verify(table: TableNames = None, tables_file: TablesFile = DEFAULT_FILE) -> None:
+    """Check that each table's newest snapshot is whole, and that Trino shows all of it."""
+    tables = load_tables(tables_file)
+    for one in tables.select(table or []):
+        manifest = verify_newest(get_settings(), tables, one)
+        out.print(f"{one.name}: {manifest.snapshot_id} is whole: {manifest.row_count:,} rows")
+
+
 @app.command("bronze-tables")
 def bronze_tables(table: TableNames = None, tables_file: TablesFile = DEFAULT_FILE) -> None:
     """Make Trino's tables over bronze; repeat it whenever columns change."""
@@ -243,15 +267,26 @@ def reconcile(
     table: TableNames = None,
     limit: Annotated[int, typer.Option(min=1, help="Differences to show.")] = 10,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")] = False,
+    live: Annotated[
+        bool,
+        typer.Option("--live", help="The source is being written to: leave out what came since."),
+    ] = False,
     tables_file: TablesFile = DEFAULT_FILE,
 ) -> None:
-    """Prove that silver plus rejected equals the source; exit 1 if not."""
+    """Prove that silver plus rejected equals the source; exit 1 if not.
+
+    With --live, rows whose change has landed by the stream and waits for the next run of
+    dbt are counted and not judged; every other row must be equal.
+    """
     tables = load_tables(tables_file)
     selected = tables.select(table or [])
     if not table:  # of all tables, those that can be
         selected = tuple(t for t in selected if t.reconcile) or selected
     settings = get_settings()
-    results = [reconcile_table(settings, one, limit) for one in selected]
+    changes = f"{tables.bronze_schema}.{{}}{CHANGES_SUFFIX}" if live else ""
+    results = [
+        reconcile_table(settings, one, limit, changes.format(one.name) or None) for one in selected
+    ]
     if as_json:
         out.print_json(json.dumps([{"equal": r.equal, **asdict(r)} for r in results]))
     else:
@@ -280,6 +315,8 @@ def _print_result(result: Result) -> None:
         out.print(found)
     if result.in_both:
         out.print(f"both in silver and rejected: {escape('; '.join(result.in_both))}")
+    if result.left_out is not None:
+        out.print(f"changed since silver was made, and not judged: {result.left_out:,} rows")
     verdict = "equal" if result.equal else "NOT equal"
     out.print(f"{result.table}: source and silver are {verdict}")
 

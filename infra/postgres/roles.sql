@@ -22,6 +22,9 @@
 \getenv feast_password FEAST_DB_PASSWORD
 \getenv feast_reader FEAST_READER_USER
 \getenv feast_reader_password FEAST_READER_PASSWORD
+\getenv airflow_db AIRFLOW_DB
+\getenv airflow AIRFLOW_DB_USER
+\getenv airflow_password AIRFLOW_DB_PASSWORD
 
 create temporary table wanted_role (name text, password text);
 insert into wanted_role values
@@ -31,7 +34,8 @@ insert into wanted_role values
     (:'capture', :'capture_password'),
     (:'metastore', :'metastore_password'),
     (:'feast', :'feast_password'),
-    (:'feast_reader', :'feast_reader_password');
+    (:'feast_reader', :'feast_reader_password'),
+    (:'airflow', :'airflow_password');
 
 select format('create role %I login', name)
 from wanted_role
@@ -45,7 +49,8 @@ create temporary table wanted_database (name text, owner text);
 insert into wanted_database values
     (:'source_db', :'source_owner'),
     (:'metastore_db', :'metastore'),
-    (:'feast_db', :'feast');
+    (:'feast_db', :'feast'),
+    (:'airflow_db', :'airflow');
 
 select format('create database %I owner %I', name, owner)
 from wanted_database

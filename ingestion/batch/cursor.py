@@ -34,6 +34,14 @@ _OVERLAPS = {
 
 
 @dataclass(frozen=True)
+class Interval:
+    """A range of the cursor to read again: from ``begin`` up to, without, ``end``."""
+
+    begin: str
+    end: str
+
+
+@dataclass(frozen=True)
 class CursorRange:
     """What a batch covers of the cursor.
 
@@ -46,25 +54,30 @@ class CursorRange:
     condition: str | None = None
 
 
-def cursor_range(
+def cursor_range(  # noqa: PLR0913, PLR0917
     sql: extensions.cursor,
     table: Table,
     columns: tuple[Column, ...],
     snapshot: Snapshot,
     previous: str | None,
+    interval: Interval | None = None,
 ) -> CursorRange:
     """The cursor's range for a batch; ``previous`` is the last one's end.
 
     The end is the greatest value seen, but never later than the snapshot: one
-    row dated 2099 must not hide the changes of the years until then.
+    row dated 2099 must not hide the changes of the years until then. A batch that
+    reads an ``interval`` again leaves it where it was.
 
     Raises:
-        SettingsError: the column's type is no cursor, or the overlap is not of its kind.
+        SettingsError: the column's type is no cursor, or the overlap or the interval is
+            not of its kind.
     """
     if table.cursor is None:
         return CursorRange()
     kind, overlap_kind = _checked(table, table.cursor, columns)
     name = quote_identifier(table.cursor.column)
+    if interval and previous is not None:
+        return _read_again(sql, table, name, kind, interval, previous)
     sql.execute(f"SELECT max({name}) IS NULL FROM {table.source}")
     empty = one_row(sql)[0]
     newest = f"(SELECT max({name}) FROM {table.source})"
@@ -84,6 +97,22 @@ def cursor_range(
     start, end = one_row(sql)
     condition = None if start is None else f"{name} >= {quote_literal(start)}"
     return CursorRange(start, previous if empty else end, condition)
+
+
+def _read_again(  # noqa: PLR0913, PLR0917
+    sql: extensions.cursor, table: Table, name: str, kind: str, interval: Interval, previous: str
+) -> CursorRange:
+    try:
+        sql.execute(f"SELECT %s::{kind}::text, %s::{kind}::text", (interval.begin, interval.end))
+    except psycopg2.DataError as error:
+        raise SettingsError(
+            f"{table.name}: {interval.begin!r} to {interval.end!r} is no range of a {kind}:"
+            f" {first_line(error)}",
+            "correct --from and --to",
+        ) from None
+    begin, end = one_row(sql)
+    condition = f"{name} >= {quote_literal(begin)} AND {name} < {quote_literal(end)}"
+    return CursorRange(begin, previous, condition)
 
 
 def _checked(table: Table, cursor: Cursor, columns: tuple[Column, ...]) -> tuple[str, str]:

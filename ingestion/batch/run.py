@@ -7,7 +7,7 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, date, datetime
 
-from ingestion.batch.cursor import CursorRange, cursor_range
+from ingestion.batch.cursor import CursorRange, Interval, cursor_range
 from ingestion.batch.job import Job
 from ingestion.batch.manifest import (
     FOLDER,
@@ -44,15 +44,21 @@ class Plan:
     rows: int | None
 
 
-def run_batch(
-    settings: Settings, tables: Tables, selected: Sequence[Table], mode: Mode, workers: int
+def run_batch(  # noqa: PLR0913, PLR0917
+    settings: Settings,
+    tables: Tables,
+    selected: Sequence[Table],
+    mode: Mode,
+    workers: int,
+    interval: Interval | None = None,
 ) -> list[Manifest]:
     """Land one snapshot of the selected tables; return their manifests.
 
     All tables are read in the same snapshot, and none becomes visible before all
     of them are landed. A table that has no cursor or no earlier snapshot, or was
     truncated since, is read in full whatever the mode: that is always right, only
-    dearer.
+    dearer. An incremental batch of an ``interval`` reads that again, and moves no
+    cursor.
 
     Raises:
         LockedError: another loader is landing one of the tables.
@@ -67,7 +73,7 @@ def run_batch(
         _check_follows(held.snapshot, newest)
         landed = []
         for table in selected:
-            plan = _plan(held, table, mode, newest[table.name])
+            plan = _plan(held, table, mode, newest[table.name], interval)
             job = Job(settings, bronze, held.snapshot, table, plan.columns)
             landed.append((job, plan, _land_parts(job, plan, workers)))
         # Another loader may have begun if the locks were lost.
@@ -103,7 +109,13 @@ def _check_follows(snapshot: Snapshot, newest: Mapping[str, Manifest | None]) ->
             )
 
 
-def _plan(held: OpenSnapshot, table: Table, mode: Mode, newest: Manifest | None) -> Plan:
+def _plan(
+    held: OpenSnapshot,
+    table: Table,
+    mode: Mode,
+    newest: Manifest | None,
+    interval: Interval | None,
+) -> Plan:
     with held.cursor() as sql:
         columns = read_columns(sql, table)
         leaves = read_leaves(sql, table)
@@ -111,7 +123,7 @@ def _plan(held: OpenSnapshot, table: Table, mode: Mode, newest: Manifest | None)
         previous = None
         if mode == "incremental":
             previous = _previous_cursor(table, newest, storage)
-        cursor = cursor_range(sql, table, columns, held.snapshot, previous)
+        cursor = cursor_range(sql, table, columns, held.snapshot, previous, interval)
         if cursor.condition is not None:
             changed = Slice(table.source, cursor.condition)
             return Plan("incremental", columns, [changed], cursor, storage, None)

@@ -1,7 +1,7 @@
 """Compares two sides: first the sums, then, where they differ, the rows."""
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
@@ -51,9 +51,16 @@ def compare_columns(
 
 
 def find_differences(
-    names: Sequence[str], source: Side, silver: Side, limit: int
+    names: Sequence[str],
+    source: Side,
+    silver: Side,
+    limit: int,
+    leave_out: Container[str] = (),
 ) -> list[Difference]:
-    """The first ``limit`` differences, in order of buckets and keys."""
+    """The first ``limit`` differences, in order of buckets and keys.
+
+    Rows whose key's canonical text is in ``leave_out`` are not judged.
+    """
     left, right = source.buckets(), silver.buckets()
     differing = sorted(b for b in left.keys() | right.keys() if left.get(b) != right.get(b))
     found: list[Difference] = []
@@ -61,7 +68,10 @@ def find_differences(
         if len(found) >= limit:
             break
         some = differing[start : start + BUCKETS_AT_ONCE]
-        found += compare_rows(names, source.rows(some), silver.rows(some))
+        sides = [
+            [row for row in side.rows(some) if row[0] not in leave_out] for side in (source, silver)
+        ]
+        found += compare_rows(names, *sides)
     return list(islice(found, limit))
 
 

@@ -44,7 +44,7 @@ class PostgresSide:
     ) -> None:
         self._connection = connection
         self._relation = relation
-        self._key = _key_text([column.postgres for column in key], "char_length")
+        self._key = key_text([column.postgres for column in key], "char_length")
         self._values = [column.postgres for column in values]
 
     def checksums(self) -> tuple[int, list[int]]:
@@ -101,7 +101,7 @@ class TrinoSide:
         self._trino = trino
         listed = ", ".join(columns)
         self._relation = " UNION ALL ".join(f"SELECT {listed} FROM {table}" for table in tables)
-        self._key = _key_text([column.trino for column in key], "length")
+        self._key = key_text([column.trino for column in key], "length")
         self._values = [column.trino for column in values]
 
     def checksums(self) -> tuple[int, list[int]]:
@@ -143,7 +143,7 @@ def _placed(values: Sequence[str]) -> list[str]:
     return [f"'{position}' || {value}" for position, value in enumerate(values)]
 
 
-def _key_text(texts: Sequence[str], length: str) -> str:
+def key_text(texts: Sequence[str], length: str) -> str:
     """One text for a key of any number of columns; no two keys share one."""
     if len(texts) == 1:
         return texts[0]

@@ -15,6 +15,7 @@ import pytest
 import yaml
 from dotenv import dotenv_values
 
+from ingestion.batch.cursor import Interval
 from ingestion.batch.manifest import Manifest, manifest_keys, read_manifest
 from ingestion.batch.run import run_batch
 from ingestion.bronze_tables import Ensured, ensure_tables
@@ -91,10 +92,16 @@ class Corner:
         self.tables_file.write_text(yaml.safe_dump(content))
         return bronze_name
 
-    def land(self, mode: str = "full", workers: int = 2, names: Any = ()) -> list[Manifest]:
+    def land(
+        self,
+        mode: str = "full",
+        workers: int = 2,
+        names: Any = (),
+        interval: Interval | None = None,
+    ) -> list[Manifest]:
         tables = self.tables
         selected = tables.select(list(names))
-        return list(run_batch(self.settings, tables, selected, mode, workers))
+        return list(run_batch(self.settings, tables, selected, mode, workers, interval))
 
     def ensure_tables(self) -> list[Ensured]:
         return ensure_tables(self.settings, self.tables, self.tables.tables)

@@ -15,9 +15,11 @@ import pytest
 from limits import make_limits
 
 from ingestion.batch import run as batch_run
+from ingestion.batch.cursor import Interval
 from ingestion.batch.manifest import land_manifest
 from ingestion.batch.plan import SLICE_BLOCKS, Slice
 from ingestion.batch.snapshot import open_snapshot, snapshot_id
+from ingestion.batch.verify import verify_newest
 from ingestion.batch.write import PartWriter
 from ingestion.catalog import Leaf
 from ingestion.errors import (
@@ -28,6 +30,7 @@ from ingestion.errors import (
     ServiceError,
     SettingsError,
 )
+from tests.stack import ingest, objects_administrator
 
 
 def test_all_types_come_through_trino_at_their_limits(corner: Any) -> None:
@@ -298,6 +301,7 @@ LOADER = """
 import sys
 from pathlib import Path
 from ingestion.batch.run import run_batch
+from ingestion.batch.verify import verify_newest
 from ingestion.batch.write import PartWriter
 from ingestion.settings import get_settings
 from ingestion.tables import load_tables
@@ -569,6 +573,49 @@ def test_a_number_can_be_the_cursor(corner: Any) -> None:
     corner.sql(f"INSERT INTO {corner.schema}.t VALUES (60)")
     (changed,) = corner.land("incremental")
     assert sorted(corner.landed(changed)["id"].to_pylist()) == [48, 49, 50, 60]
+
+
+def test_an_interval_is_read_again_and_the_cursor_stays(corner: Any) -> None:
+    make_changing(corner)
+    interval = Interval("2026-01-01 00:10Z", "2026-01-01 00:20Z")
+    (full,) = corner.land("incremental", interval=interval)
+    assert (full.mode, full.row_count) == ("full", 100)
+    corner.sql(f"UPDATE {corner.schema}.t SET x = 'new' WHERE id = 12")
+    (again,) = corner.land("incremental", interval=interval)
+    assert (again.mode, again.cursor_to) == ("incremental", full.cursor_to)
+    rows = corner.landed(again)
+    assert sorted(rows["id"].to_pylist()) == [*range(10, 20)]
+    assert rows["x"].to_pylist().count("new") == 1
+
+
+def test_an_interval_that_is_none_is_refused(corner: Any) -> None:
+    make_changing(corner)
+    corner.land()
+    with pytest.raises(SettingsError, match="'soon' to 'later' is no range of a timestamp"):
+        corner.land("incremental", interval=Interval("soon", "later"))
+
+
+@pytest.mark.parametrize(
+    "options",
+    [["--from", "2026-01-01"], ["--mode", "full", "--from", "2026-01-01", "--to", "2026-01-02"]],
+)
+def test_half_an_interval_is_refused(options: list[str]) -> None:
+    with pytest.raises(RuntimeError, match="go together, and with --mode incremental"):
+        ingest("batch", *options)
+
+
+def test_a_snapshot_is_verified_and_a_lost_part_is_found(corner: Any) -> None:
+    make_changing(corner)
+    table = corner.tables.tables[-1]
+    with pytest.raises(MissingError, match="no snapshot has landed"):
+        verify_newest(corner.settings, corner.tables, table)
+    (full,) = corner.land()
+    corner.ensure_tables()
+    assert verify_newest(corner.settings, corner.tables, table) == full
+    lost = full.parts[0].object.removeprefix(corner.bronze.uri(""))
+    objects_administrator().delete_object(Bucket=corner.bronze.bucket, Key=lost)
+    with pytest.raises(DataError, match="has 100 rows by its manifest, and Trino shows 0"):
+        verify_newest(corner.settings, corner.tables, table)
 
 
 @pytest.mark.parametrize(

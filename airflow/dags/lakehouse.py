@@ -1,0 +1,46 @@
+"""What the pipelines have in common: who owns them, how a task calls a command."""
+
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import yaml
+from airflow.providers.standard.operators.bash import BashOperator
+from airflow.sdk import Asset, CronTriggerTimetable
+
+REPO = Path(__file__).resolve().parents[2]
+TABLES = [
+    table["name"] for table in yaml.safe_load((REPO / "ingestion/tables.yml").read_text())["tables"]
+]
+# Bronze has new rows: one asset a table.
+BRONZE = [Asset(name=f"bronze.{name}", uri=f"lakehouse://bronze/{name}") for name in TABLES]
+# One slot: who writes silver and gold, or rewrites their files, holds it.
+TRINO_POOL = "trino"
+DEFAULTS: dict[str, Any] = {
+    "owner": "data-platform",
+    "retries": 2,
+    "retry_delay": timedelta(seconds=15),
+    "retry_exponential_backoff": True,
+    "max_retry_delay": timedelta(minutes=5),
+}
+# A task is a command line of ours, in the environment of Airflow's own processes; its
+# exit code is the task's.
+COMMAND: dict[str, Any] = {"cwd": str(REPO), "append_env": True}
+
+
+def cron(expression: str, interval: timedelta = timedelta()) -> CronTriggerTimetable:
+    """A schedule by UTC; one that is switched on begins with its next time, not with its last."""
+    return CronTriggerTimetable(
+        expression, timezone="UTC", interval=interval, run_immediately=timedelta()
+    )
+
+
+def command(
+    task_id: str,
+    line: str,
+    folder: str = ".",
+    **options: Any,  # noqa: ANN401 (BashOperator's)
+) -> BashOperator:
+    """A task that runs a command line in a folder of the project."""
+    where = {**COMMAND, "cwd": str(REPO / folder)}
+    return BashOperator(task_id=task_id, bash_command=line, **where, **options)

@@ -1,0 +1,64 @@
+"""Bronze to silver, gold and features: dbt's graph, then Feast, then the proof.
+
+It starts when a batch has landed, and every hour for what came by the stream. One dbt
+process builds and tests everything; the tasks of the group `dbt` watch it, one a model
+and one for the model's tests. A test that fails stops what stands behind it, and
+nothing else. Cleared or tried again, a task builds its own model.
+"""
+
+from airflow.sdk import DAG, AssetOrTimeSchedule
+from cosmos import (
+    DbtTaskGroup,
+    ExecutionConfig,
+    ExecutionMode,
+    LoadMode,
+    ProfileConfig,
+    ProjectConfig,
+    RenderConfig,
+    TestBehavior,
+)
+from cosmos.constants import InvocationMode
+from lakehouse import BRONZE, DEFAULTS, REPO, TRINO_POOL, command, cron
+
+from infra.airflow.manifest import PROJECT, current
+
+with DAG(
+    dag_id="loan_etl",
+    description="Bronze to silver, gold and features, tested and reconciled with the source",
+    doc_md=__doc__,
+    schedule=AssetOrTimeSchedule(timetable=cron("30 * * * *"), assets=BRONZE),
+    catchup=False,
+    max_active_runs=1,
+    default_args=DEFAULTS,
+    tags=["silver", "gold", "features", "dbt"],
+):
+    freshness = command("source_freshness", "dbt source freshness", "dbt_project")
+    dbt = DbtTaskGroup(
+        group_id="dbt",
+        project_config=ProjectConfig(
+            dbt_project_path=PROJECT, manifest_path=current(), install_dbt_deps=False
+        ),
+        profile_config=ProfileConfig(
+            profile_name="loan_lakehouse",
+            target_name="lakehouse",
+            profiles_yml_filepath=PROJECT / "profiles.yml",
+        ),
+        render_config=RenderConfig(
+            load_method=LoadMode.DBT_MANIFEST,
+            test_behavior=TestBehavior.AFTER_EACH,
+            exclude=["resource_type:exposure"],
+        ),
+        execution_config=ExecutionConfig(
+            execution_mode=ExecutionMode.WATCHER,
+            invocation_mode=InvocationMode.SUBPROCESS,
+            dbt_executable_path=REPO / ".venv/bin/dbt",
+            setup_operator_args={
+                "pool": TRINO_POOL,
+                "dbt_cmd_flags": ["--exclude-resource-type", "unit_test"],
+            },
+        ),
+    )
+    register = command("register_features", "feast apply", "feast_repo")
+    features = command("materialize_features", "python -m feast_repo.materialize")
+    reconcile = command("reconcile", "python -m ingestion reconcile --live")
+    freshness >> [dbt, register] >> features >> reconcile

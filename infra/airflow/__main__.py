@@ -1,0 +1,158 @@
+"""`python -m infra.airflow`: runs pipelines in Airflow and waits for them."""
+
+import sys
+import time
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from infra.airflow.client import ENDED, LOOK_SECONDS, Airflow
+from infra.native.env import load_env
+from infra.native.errors import LakehouseError
+
+PIPELINES = ("loan_batch_ingestion", "loan_etl", "lakehouse_maintenance")
+MARKS = {
+    "success": "[green]ok[/]",
+    "failed": "[red]failed[/]",
+    "upstream_failed": "[red]not run[/]",
+}
+# An asset's event starts the next pipeline within a second or two.
+FOLLOW_SECONDS = 60
+
+app = typer.Typer(
+    help="Run the pipelines in Airflow, and see how they end.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)
+out = Console(highlight=False)
+errors = Console(stderr=True, highlight=False)
+
+
+@app.command()
+def run(
+    pipeline: Annotated[str, typer.Argument(help=f"One of {', '.join(PIPELINES)}.")],
+    then: Annotated[
+        str | None, typer.Option(help="Also wait for this one, which the first's assets start.")
+    ] = None,
+    full: Annotated[bool, typer.Option("--full", help="Batch: every row, not changes.")] = False,
+) -> None:
+    """Switch a pipeline on, run it now and wait; exit 1 if it fails."""
+    airflow = Airflow(load_env())
+    for dag in filter(None, [then, pipeline]):
+        airflow.pause(dag, paused=False)
+    started = airflow.trigger(pipeline, **({"mode": "full"} if full else {}))
+    ended = wait(airflow, pipeline, started)
+    if then:
+        wait(airflow, then, follower(airflow, then, ended))
+
+
+@app.command()
+def pause() -> None:
+    """Switch the schedules of all pipelines off; what runs goes on."""
+    airflow = Airflow(load_env())
+    for pipeline in PIPELINES:
+        airflow.pause(pipeline)
+
+
+@app.command()
+def backfill(
+    begin: Annotated[str, typer.Option("--from", help="First day, such as 2026-11-01.")],
+    end: Annotated[str, typer.Option("--to", help="Last day.")],
+    pipeline: Annotated[str, typer.Argument()] = PIPELINES[0],
+) -> None:
+    """Run a pipeline again for the intervals of past days; exit 1 if a run fails."""
+    airflow = Airflow(load_env())
+    airflow.pause(pipeline, paused=False)
+    made = airflow.post(
+        "backfills",
+        {
+            "dag_id": pipeline,
+            "from_date": f"{begin}T00:00:00Z",
+            "to_date": f"{end}T23:59:59Z",
+            "reprocess_behavior": "completed",
+            "max_active_runs": 1,
+        },
+    )
+    out.print(f"backfill {made['id']} of {pipeline}, {begin} to {end}")
+    while not airflow.get(f"backfills/{made['id']}")["completed_at"]:
+        time.sleep(LOOK_SECONDS)
+    runs = airflow.get(f"dags/{pipeline}/dagRuns", run_type="backfill", limit=500)["dag_runs"]
+    ours = [one for one in runs if one.get("backfill_id") in (made["id"], None)]
+    for one in ours:
+        out.print(f"  {one['dag_run_id']}: {MARKS.get(one['state'], one['state'])}")
+    if any(one["state"] != "success" for one in ours):
+        raise typer.Exit(1)
+
+
+def follower(airflow: Airflow, dag: str, ended: str) -> str:
+    """The run of `dag` that assets started since; Airflow may make one of several events."""
+    patience = FOLLOW_SECONDS
+    while patience > 0:
+        runs = airflow.runs(dag)
+        for one in runs:
+            if one["run_type"] == "asset_triggered" and (one["start_date"] or "") >= ended:
+                return str(one["dag_run_id"])
+        if all(one["state"] in ENDED for one in runs):  # else it waits for its turn
+            patience -= LOOK_SECONDS
+        time.sleep(LOOK_SECONDS)
+    raise LakehouseError(
+        f"{dag} was not started within {FOLLOW_SECONDS} s",
+        f"see its page in Airflow: {airflow.url}/dags/{dag}",
+    )
+
+
+def wait(airflow: Airflow, dag: str, run: str) -> str:
+    """Show the run's tasks as they end; when the last one did.
+
+    Raises LakehouseError if it fails.
+    """
+    tasks: list[dict[str, Any]] = []
+    shown: set[tuple[str, int]] = set()
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    with Progress(*columns, TimeElapsedColumn(), console=out, transient=True) as progress:
+        bar = progress.add_task(dag, total=None)
+        for tasks in airflow.follow(dag, run):
+            ended = [task for task in tasks if task["state"] in MARKS]
+            for task in ended:
+                name = (task["task_id"], task["map_index"])
+                if name not in shown:
+                    shown.add(name)
+                    progress.console.print(line(task))
+            progress.update(bar, completed=len(ended), total=len(tasks))
+    state = airflow.state(dag, run)
+    out.print(f"{dag}: {MARKS[state]}")
+    if state != "success":
+        tell_why(airflow, dag, run, tasks)
+    return max(task["end_date"] or "" for task in tasks)
+
+
+def line(task: dict[str, Any]) -> str:
+    seconds = f"{task['duration']:6.1f} s" if task["duration"] is not None else " " * 8
+    mapped = f" ({task['rendered_map_index']})" if task["map_index"] >= 0 else ""
+    return f"  {seconds}  {escape(task['task_id'] + mapped)}  {MARKS[task['state']]}"
+
+
+def tell_why(airflow: Airflow, dag: str, run: str, tasks: list[dict[str, Any]]) -> None:
+    for task in tasks:
+        if task["state"] == "failed":
+            out.print(f"[bold]{task['task_id']}[/], the end of its log:")
+            out.print(escape("\n".join(airflow.log(dag, run, task).splitlines()[-15:])))
+    raise LakehouseError(
+        f"{dag} failed",
+        f"mend it, then clear the failed tasks at {airflow.url}/dags/{dag}/runs/{run}",
+    )
+
+
+def main() -> None:
+    try:
+        app()
+    except LakehouseError as error:
+        errors.print(f"[red]error:[/] {escape(str(error))}", soft_wrap=True)
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,114 @@
+"""The pipelines as Airflow reads them: without work, and with what a person looks for."""
+
+import json
+import os
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from infra.airflow import manifest
+from infra.native.paths import REPO
+
+# What a pipeline's task needs, not the file that says when it runs.
+HEAVY = {"boto3", "dbt", "feast", "ingestion", "kafka", "pandas", "psycopg2", "pyarrow", "trino"}
+
+
+def parse(repo: Path = REPO) -> Any:
+    """What Airflow makes of the files; without a service, and without settings."""
+    here = Path(__file__).parent
+    done = subprocess.run(
+        [REPO / ".venv-airflow/bin/python", here / "parse.py"],
+        env={
+            "PATH": os.environ["PATH"],
+            "REPO": str(repo),
+            "PYTHONPATH": f"{repo}:{repo}/airflow/dags",
+            "AIRFLOW_HOME": os.environ["AIRFLOW_HOME"],
+            "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": "sqlite://",
+            "AIRFLOW__LOGGING__LOGGING_LEVEL": "ERROR",
+        },
+        text=True,
+        capture_output=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+@pytest.fixture(scope="module")
+def parsed(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    os.environ["AIRFLOW_HOME"] = str(tmp_path_factory.mktemp("airflow"))
+    manifest.refresh({**os.environ, "TRINO_HOST": "nowhere", "TRINO_PORT": "1"})
+    return parse()
+
+
+def test_every_file_becomes_a_pipeline(parsed: Any) -> None:
+    assert parsed["errors"] == {}
+    assert sorted(parsed["pipelines"]) == [
+        "lakehouse_maintenance",
+        "loan_batch_ingestion",
+        "loan_etl",
+    ]
+
+
+def test_pipelines_say_what_they_are_and_whose(parsed: Any) -> None:
+    for pipeline in parsed["pipelines"].values():
+        assert pipeline["description"] and pipeline["doc"] and pipeline["tags"]
+        assert (pipeline["catchup"], pipeline["max_active_runs"]) == (False, 1)
+        # Sorted, so without a cycle.
+        assert set(pipeline["order"]) == set(pipeline["tasks"])
+        for name, task in pipeline["tasks"].items():
+            assert task["owner"] == "data-platform", name
+
+
+def test_what_fails_is_tried_again(parsed: Any) -> None:
+    for pipeline in parsed["pipelines"].values():
+        for name, task in pipeline["tasks"].items():
+            # dbt's own run is not: those who watch it do its work again, each its own.
+            assert task["retries"] or "dbt_producer_watcher" in name, name
+
+
+def test_reading_the_files_does_no_work(parsed: Any) -> None:
+    assert parsed["work"] == {}
+    assert {name.partition(".")[0] for name in parsed["imported"]}.isdisjoint(HEAVY)
+
+
+def test_every_model_is_a_task_behind_its_parents(parsed: Any) -> None:
+    tasks = parsed["pipelines"]["loan_etl"]["tasks"]
+    models = {
+        node["name"]
+        for node in json.loads((manifest.FOLDER / "manifest.json").read_text())["nodes"].values()
+        if node["resource_type"] == "model"
+    }
+    runs = {
+        name.removeprefix("dbt.").replace(".", "_").removesuffix("_run"): name
+        for name in tasks
+        if name.endswith("run")
+    }
+    assert set(runs) == models
+    after = tasks[runs["loan_applications"]]["after"]
+    assert "dbt.int_loan_applications__state.test" in after
+
+
+def test_whoever_writes_silver_and_gold_holds_the_one_slot(parsed: Any) -> None:
+    writers = {
+        name
+        for pipeline in parsed["pipelines"].values()
+        for name, task in pipeline["tasks"].items()
+        if task["pool"] == "trino"
+    }
+    assert writers == {"dbt.dbt_producer_watcher", "upkeep"}
+
+
+def test_a_stale_graph_says_what_to_do(parsed: Any, tmp_path: Path) -> None:
+    for folder in ("airflow", "infra", "ingestion"):
+        shutil.copytree(REPO / folder, tmp_path / folder)
+    shutil.copytree(REPO / "dbt_project", tmp_path / "dbt_project")
+    model = tmp_path / "dbt_project/models/silver/loan_applications.sql"
+    model.write_text(model.read_text() + "-- changed\n")
+    errors = parse(tmp_path)["errors"]
+    [error] = [text for file, text in errors.items() if file.endswith("loan_etl.py")]
+    assert "dbt's files have changed" in error
+    assert "make up" in error
