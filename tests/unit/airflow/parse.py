@@ -8,13 +8,13 @@ import os
 import sys
 from collections import Counter
 
+from airflow.dag_processing.dagbag import DagBag
+
 WORK = {"subprocess.Popen", "os.exec", "os.posix_spawn", "os.system", "os.fork", "socket.connect"}
 done: Counter[str] = Counter()
 
 
 def main() -> None:
-    from airflow.dag_processing.dagbag import DagBag
-
     known = set(sys.modules)
     sys.addaudithook(lambda event, _: done.update([event] if event in WORK else []))
     bag = DagBag(f"{os.environ['REPO']}/airflow/dags")
