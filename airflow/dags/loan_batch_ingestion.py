@@ -11,7 +11,7 @@ from airflow.sdk import DAG, Param
 from lakehouse import BRONZE, COMMAND, DEFAULTS, TABLES, command, cron
 
 INTERVAL = (
-    "{{ '--from ' ~ data_interval_start ~ ' --to ' ~ data_interval_end"
+    "{{ '--from ' ~ (data_interval_start | ts) ~ ' --to ' ~ (data_interval_end | ts)"
     " if dag_run.run_type == 'backfill' and params.mode == 'incremental' else '' }}"
 )
 

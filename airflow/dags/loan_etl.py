@@ -59,10 +59,6 @@ with DAG(
         ),
     )
     register = command("register_features", "feast apply", "feast_repo")
-    features = command(
-        "materialize_features",
-        "feast materialize 2000-01-01T00:00:00 $(date -u +%Y-%m-%dT%H:%M:%S)",
-        "feast_repo",
-    )
+    features = command("materialize_features", "python -m feast_repo.materialize")
     reconcile = command("reconcile", "python -m ingestion reconcile --live")
     freshness >> [dbt, register] >> features >> reconcile

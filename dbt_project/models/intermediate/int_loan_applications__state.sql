@@ -24,8 +24,8 @@ known as (
 
 ),
 
--- A batch row that says what is known already is no new version, unless the stream
--- has brought something in between: a row may go and come back as it was.
+-- A batch row that says what is known already is no new version, unless the
+-- stream has brought something in between: a row may go and come back as it was.
 versioned as (
 
     select

@@ -71,8 +71,8 @@ from_stream as (
 
 ),
 
--- Of the batch rows, those by which the state became another. An older snapshot's
--- row may do so, too: when the stream tells late what had happened before it.
+-- Of the batch rows, those by which the state became another. An older
+-- snapshot's may do so, too: when the stream tells late what came before it.
 from_batch as (
 
     select
@@ -90,7 +90,9 @@ from_batch as (
     from state
     inner join snapshots on state._version_id = snapshots.snapshot_id
     where
-        snapshots.snapshot_id in (select new_snapshots.snapshot_id from new_snapshots)
+        snapshots.snapshot_id in (
+            select new_snapshots.snapshot_id from new_snapshots
+        )
         or state.application_id in (select landed.application_id from landed)
 
 ),

@@ -1,0 +1,103 @@
+"""The pipelines in a running scheduler, asked for through Airflow's API."""
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import trino
+
+from infra.airflow.client import Airflow
+from infra.native.paths import REPO
+from tests.stack import ingest
+
+STATE = "iceberg.silver.int_loan_applications__state"
+
+
+@pytest.fixture(scope="module")
+def airflow(stack: dict[str, str]) -> Iterator[Airflow]:
+    """A source that is captured, and pipelines that nobody but the tests starts."""
+    ingest("source", "generate", "--rows", "500")
+    ingest("stream", "capture")
+    pipelines("pause")
+    yield Airflow(stack)
+    pipelines("pause")
+
+
+def pipelines(*arguments: str, ok: bool = True) -> str:
+    command = [sys.executable, "-m", "infra.airflow", *arguments]
+    done = subprocess.run(command, cwd=REPO, text=True, capture_output=True, check=False)
+    assert (done.returncode == 0) is ok, done.stdout + done.stderr
+    return done.stdout + done.stderr
+
+
+def lake(stack: dict[str, str], sql: str) -> list[Any]:
+    connection = trino.dbapi.connect(stack["TRINO_HOST"], int(stack["TRINO_PORT"]), user="admin")
+    return list(connection.cursor().execute(sql).fetchall())
+
+
+def newest(airflow: Airflow, pipeline: str) -> dict[str, Any]:
+    """The newest run's tasks by name."""
+    run = airflow.runs(pipeline)[0]["dag_run_id"]
+    path = f"dags/{pipeline}/dagRuns/{run}/taskInstances"
+    return {task["task_id"]: task for task in airflow.get(path, limit=500)["task_instances"]}
+
+
+def test_a_batch_starts_the_etl_and_the_lake_is_the_sources_equal(
+    airflow: Airflow, stack: dict[str, str]
+) -> None:
+    said = pipelines("run", "loan_batch_ingestion", "--then", "loan_etl", "--full")
+    assert "loan_etl: ok" in said
+    tasks = newest(airflow, "loan_etl")
+    assert {task["state"] for task in tasks.values()} == {"success"}
+    [[features]] = lake(stack, "select count(*) from iceberg.gold.loan_features")
+    [[silver]] = lake(stack, "select count(*) from iceberg.silver.loan_applications")
+    assert features == silver > 400
+
+
+def test_a_backfill_of_what_did_not_change_changes_nothing(
+    airflow: Airflow, stack: dict[str, str]
+) -> None:
+    content = f"select count(*), checksum(row(application_id, _version_id)) from {STATE}"
+    before = lake(stack, content)
+    manifests = "select count(*) from hive.bronze.batch_snapshots where dt >= current_date"
+    [[landed]] = lake(stack, manifests)
+    airflow.pause("loan_etl")
+    pipelines("backfill", "--from", "2026-11-20", "--to", "2026-11-21")
+    assert lake(stack, manifests) == [[landed + 2]]
+    pipelines("run", "loan_etl")
+    assert lake(stack, content) == before
+
+
+def test_a_failing_test_stops_what_is_behind_it_and_names_itself(
+    airflow: Airflow, stack: dict[str, str]
+) -> None:
+    lake(stack, f"insert into {STATE} select * from {STATE} where application_id = 7")
+    try:
+        said = pipelines("run", "loan_etl", ok=False)
+    finally:
+        lake(stack, f"delete from {STATE} where application_id = 7")
+    tasks = newest(airflow, "loan_etl")
+    states = {name.removeprefix("dbt."): task["state"] for name, task in tasks.items()}
+    assert states["int_loan_applications__state.test"] == "failed"
+    assert states["loan_applications.run"] == states["loan_features.run"] == "upstream_failed"
+    assert states["materialize_features"] == states["reconcile"] == "upstream_failed"
+    # What does not stand behind it went on.
+    assert states["int_batch_snapshots__effective.test"] == "success"
+    assert "unique_int_loan_applications__state_application_id" in said
+    assert "dbt_test_failures" in said
+
+
+def test_what_was_mended_goes_through_again(airflow: Airflow, stack: dict[str, str]) -> None:
+    """The row that the last test broke, and took away, comes back by a full batch."""
+    pipelines("run", "loan_batch_ingestion", "--then", "loan_etl", "--full")
+    ingest("reconcile")
+
+
+def test_maintenance_says_what_needs_attention(airflow: Airflow) -> None:
+    pipelines("run", "lakehouse_maintenance")
+
+
+def test_a_pipeline_that_is_none_is_refused() -> None:
+    assert "404" in pipelines("run", "no_such", ok=False)
