@@ -48,6 +48,9 @@ with DAG(
             test_behavior=TestBehavior.AFTER_EACH,
             exclude=["resource_type:exposure"],
         ),
+        # Tried again, a task runs dbt for its own model: once is enough to get over a
+        # service that was away, and a test that fails will fail again.
+        operator_args={"retries": 1},
         execution_config=ExecutionConfig(
             execution_mode=ExecutionMode.WATCHER,
             invocation_mode=InvocationMode.SUBPROCESS,
