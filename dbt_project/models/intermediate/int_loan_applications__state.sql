@@ -25,7 +25,7 @@ known as (
 ),
 
 -- A batch row that says what is known already is no new version, unless the
--- stream has brought something in between: a row may go and come back as it was.
+-- stream brought something in between: a row may go and come back as it was.
 versioned as (
 
     select
