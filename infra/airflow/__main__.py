@@ -2,6 +2,8 @@
 
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Annotated, Any
 
 import typer
@@ -39,22 +41,44 @@ def run(
     ] = None,
     full: Annotated[bool, typer.Option("--full", help="Batch: every row, not changes.")] = False,
 ) -> None:
-    """Switch a pipeline on, run it now and wait; exit 1 if it fails."""
+    """Run a pipeline now and wait; exit 1 if it fails. Its schedule stays on or off as it was."""
     airflow = Airflow(load_env())
-    for dag in filter(None, [then, pipeline]):
-        airflow.pause(dag, paused=False)
+    with switched_on(airflow, *filter(None, [then, pipeline])):
+        run_and_follow(airflow, pipeline, then, full=full)
+
+
+def run_and_follow(airflow: Airflow, pipeline: str, then: str | None, *, full: bool) -> None:
     started = airflow.trigger(pipeline, **({"mode": "full"} if full else {}))
     ended = wait(airflow, pipeline, started)
     if then:
         wait(airflow, then, follower(airflow, then, ended))
 
 
+@contextmanager
+def switched_on(airflow: Airflow, *pipelines: str) -> Iterator[None]:
+    """Airflow runs nothing of a pipeline that is switched off, even if somebody asks."""
+    off = [pipeline for pipeline in pipelines if airflow.is_paused(pipeline)]
+    for pipeline in pipelines:
+        airflow.pause(pipeline, paused=False)
+    try:
+        yield
+    finally:
+        switch_off(airflow, *off)
+
+
+def switch_off(airflow: Airflow, *pipelines: str) -> None:
+    """Switch schedules off; returns when nothing runs that they have started before."""
+    for pipeline in pipelines:
+        airflow.pause(pipeline)
+    for pipeline in pipelines:
+        while any(run["state"] == "running" for run in airflow.runs(pipeline)):
+            time.sleep(LOOK_SECONDS)
+
+
 @app.command()
 def pause() -> None:
-    """Switch the schedules of all pipelines off; what runs goes on."""
-    airflow = Airflow(load_env())
-    for pipeline in PIPELINES:
-        airflow.pause(pipeline)
+    """Switch the schedules of all pipelines off, and wait for what runs."""
+    switch_off(Airflow(load_env()), *PIPELINES)
 
 
 @app.command()
@@ -65,7 +89,11 @@ def backfill(
 ) -> None:
     """Run a pipeline again for the intervals of past days; exit 1 if a run fails."""
     airflow = Airflow(load_env())
-    airflow.pause(pipeline, paused=False)
+    with switched_on(airflow, pipeline):
+        run_backfill(airflow, begin, end, pipeline)
+
+
+def run_backfill(airflow: Airflow, begin: str, end: str, pipeline: str) -> None:
     made = airflow.post(
         "backfills",
         {

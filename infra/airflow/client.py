@@ -63,6 +63,9 @@ class Airflow:
     def pause(self, dag: str, *, paused: bool = True) -> None:
         self.patch(f"dags/{dag}", {"is_paused": paused})
 
+    def is_paused(self, dag: str) -> bool:
+        return bool(self.get(f"dags/{dag}")["is_paused"])
+
     def trigger(self, dag: str, **params: Any) -> str:  # noqa: ANN401
         """Start a run and return its id."""
         run = self.post(f"dags/{dag}/dagRuns", {"logical_date": None, "conf": params})

@@ -42,7 +42,10 @@ from iceberg.silver.loan_application_history
 cross join (
     select max(from_iso8601_timestamp(taken_at)) as loaded_at
     from hive.bronze.batch_snapshots
-    where dt >= current_date - interval '1' day and table_name = 'loan_applications'
+    where
+        dt >= current_date - interval '1' day
+        and table_name = 'loan_applications'
+        and mode = 'full'
 )
 where valid_from <= loaded_at and (valid_to is null or valid_to > loaded_at)
 """
