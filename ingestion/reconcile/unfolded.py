@@ -40,7 +40,7 @@ def unfolded_keys(trino: Trino, changes: str, progress: str, key: Sequence[Key])
     # Older objects have been folded in. By day and name Trino need not open them.
     oldest = min((row[0] for row in reached), default="").rpartition("/")[0]
     day = oldest.partition("/dt=")[2][:10]
-    since = f"AND dt >= DATE '{day}' AND \"$path\" >= '{oldest}'" if day else ""
+    since = f"AND change.dt >= DATE '{day}' AND change.\"$path\" >= '{oldest}'" if day else ""
     columns = ", ".join(
         f"CAST(json_extract_scalar(key, '$.{one.pair.name}') AS {one.type})"
         f" AS {quote_identifier(one.pair.name)}"
