@@ -2,8 +2,8 @@
 
 It starts when a batch has landed, and every hour for what came by the stream. One dbt
 process builds and tests everything; the tasks of the group `dbt` watch it, one a model
-and one for the model's tests. A test that fails stops what stands behind it, and
-nothing else. Cleared or tried again, a task builds its own model.
+and one for the model's tests. A test that fails stops what stands behind it; one that
+looks at several models counts for each of them. Cleared or tried again, a task builds its own model.
 """
 
 from airflow.sdk import DAG, AssetOrTimeSchedule
