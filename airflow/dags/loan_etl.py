@@ -3,7 +3,8 @@
 It starts when a batch has landed, and every hour for what came by the stream. One dbt
 process builds and tests everything; the tasks of the group `dbt` watch it, one a model
 and one for the model's tests. A test that fails stops what stands behind it; one that
-looks at several models counts for each of them. Cleared or tried again, a task builds its own model.
+looks at several models counts for each of them. Cleared or tried again, a task runs
+dbt for its own model.
 """
 
 from airflow.sdk import DAG, AssetOrTimeSchedule
