@@ -21,7 +21,9 @@ def test_supervisor_knows_the_services_that_we_start() -> None:
     config = configparser.RawConfigParser()
     config.read(INFRA / "native/supervisord.conf")
     programs = {s.removeprefix("program:") for s in config.sections() if "program:" in s}
-    assert programs == {service.name for service in SERVICES}
+    parts = [[f"{service.name}-{part}" for part in service.parts] for service in SERVICES]
+    started = [names or [service.name] for names, service in zip(parts, SERVICES, strict=True)]
+    assert programs == {name for names in started for name in names}
     # Health decides when each starts, never supervisor.
     assert {config[f"program:{p}"]["autostart"] for p in programs} == {"false"}
 
