@@ -9,8 +9,8 @@ MAKEFLAGS += --no-print-directory
 .NOTPARALLEL:
 
 PYTHON ?= python3.11
-# `make up AIRFLOW=0`, and what needs another service only, leave Airflow out.
-WITHOUT_AIRFLOW := $(filter 0,$(AIRFLOW))$(SERVICE)
+# `make up AIRFLOW=0` leaves Airflow out; naming another service does not need it.
+WITHOUT_AIRFLOW := $(filter 0,$(AIRFLOW))
 # A second stack beside the first has an env file of its own.
 ENV_FILE ?= .env
 export ENV_FILE
@@ -36,7 +36,7 @@ demo: up ## Source to features, by batch and by stream: sets up, runs, checks, s
 	@$(ACTIVATE) && python -m infra.demo
 
 .PHONY: up
-up: $(VENV) $(if $(WITHOUT_AIRFLOW),,$(AIRFLOW_VENV)) ## Start the services; brings what is missing first [AIRFLOW=0 SERVICE=trino]
+up: $(VENV) $(if $(WITHOUT_AIRFLOW)$(filter-out airflow,$(SERVICE)),,$(AIRFLOW_VENV)) ## Start the services; brings what is missing first [AIRFLOW=0 SERVICE=trino]
 	@$(NATIVE) up $(SERVICE) $(if $(WITHOUT_AIRFLOW),--without airflow)
 
 .PHONY: stream
