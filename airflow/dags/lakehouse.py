@@ -1,21 +1,19 @@
 """What the pipelines have in common: who owns them, how a task calls a command."""
 
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import yaml
 from airflow.providers.standard.operators.bash import BashOperator
 from airflow.sdk import Asset, CronTriggerTimetable
 
-REPO = Path(__file__).resolve().parents[2]
+from infra.native.paths import REPO
+
 TABLES = [
     table["name"] for table in yaml.safe_load((REPO / "ingestion/tables.yml").read_text())["tables"]
 ]
 # Bronze has new rows: one asset a table.
 BRONZE = [Asset(name=f"bronze.{name}", uri=f"lakehouse://bronze/{name}") for name in TABLES]
-# One slot: who writes silver and gold, or rewrites their files, holds it.
-TRINO_POOL = "trino"
 DEFAULTS: dict[str, Any] = {
     "owner": "data-platform",
     "retries": 2,

@@ -4,7 +4,9 @@ Each task fails when a threshold is passed, and its log says what to do.
 """
 
 from airflow.sdk import DAG
-from lakehouse import DEFAULTS, TRINO_POOL, command, cron
+from lakehouse import DEFAULTS, command, cron
+
+from infra.airflow import TRINO_POOL
 
 with DAG(
     dag_id="lakehouse_maintenance",

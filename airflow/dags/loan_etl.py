@@ -19,9 +19,11 @@ from cosmos import (
     TestBehavior,
 )
 from cosmos.constants import InvocationMode
-from lakehouse import BRONZE, DEFAULTS, REPO, TRINO_POOL, command, cron
+from lakehouse import BRONZE, DEFAULTS, command, cron
 
+from infra.airflow import TRINO_POOL
 from infra.airflow.manifest import PROJECT, current
+from infra.native.paths import REPO
 
 with DAG(
     dag_id="loan_etl",

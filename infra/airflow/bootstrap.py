@@ -5,7 +5,7 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from infra.airflow import manifest
+from infra.airflow import TRINO_POOL, manifest
 from infra.airflow.client import Airflow
 from infra.native.paths import INFRA, LOCKS
 from infra.native.process import run
@@ -13,8 +13,6 @@ from infra.native.process import run
 Settings = Mapping[str, str]
 
 THEN = "`make logs SERVICE=postgres` shows the database's side"
-# Its one slot is for whoever writes silver and gold or rewrites their files.
-TRINO_POOL = "trino"
 
 
 def prepare(env: Settings) -> None:

@@ -75,8 +75,8 @@ class Airflow:
         """The run's tasks, again and again until it has ended."""
         while True:
             # In this order: an ended run's tasks do not change any more.
-            state = self.get(f"dags/{dag}/dagRuns/{run}")["state"]
-            yield self.get(f"dags/{dag}/dagRuns/{run}/taskInstances", limit=500)["task_instances"]
+            state = self.state(dag, run)
+            yield self.tasks(dag, run)
             if state in ENDED:
                 return
             time.sleep(LOOK_SECONDS)
@@ -84,6 +84,10 @@ class Airflow:
     def state(self, dag: str, run: str) -> str:
         """queued, running, success or failed."""
         return str(self.get(f"dags/{dag}/dagRuns/{run}")["state"])
+
+    def tasks(self, dag: str, run: str) -> list[dict[str, Any]]:
+        path = f"dags/{dag}/dagRuns/{run}/taskInstances"
+        return list(self.get(path, limit=500)["task_instances"])
 
     def runs(self, dag: str) -> list[dict[str, Any]]:
         """The newest runs, newest first."""

@@ -43,8 +43,7 @@ def newest(airflow: Airflow, pipeline: str) -> dict[str, Any]:
     """The tasks by name of the newest run that no schedule started."""
     ours = (one for one in airflow.runs(pipeline) if one["run_type"] != "scheduled")
     run = next(ours)["dag_run_id"]
-    path = f"dags/{pipeline}/dagRuns/{run}/taskInstances"
-    return {task["task_id"]: task for task in airflow.get(path, limit=500)["task_instances"]}
+    return {task["task_id"]: task for task in airflow.tasks(pipeline, run)}
 
 
 def test_a_batch_starts_the_etl_and_the_lake_is_the_sources_equal(
