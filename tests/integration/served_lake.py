@@ -46,6 +46,8 @@ COLUMNS = {
 
 def make_gold(lake: SmallLake, hundreds: int, number: int) -> None:
     """Replace gold's tables by such rows; `number` is in every one, in all of them."""
+    place = f"s3://gold/_{lake.prefix}gold/"
+    lake.query(f"create schema if not exists {lake.gold} with (location = '{place}')")
     everything = f"{', '.join(COLUMNS.values())}, true as is_current"
     for table, columns in {**COLUMNS, "historical_features": everything}.items():
         lake.query(
@@ -68,6 +70,15 @@ def feast(repo: Path, *arguments: str) -> str:
     )
     assert run.returncode == 0, run.stdout + run.stderr
     return run.stdout
+
+
+def register_ours(lake: SmallLake) -> None:
+    """The repository itself, over the real gold, whose one table Feast looks at must be there."""
+    lake.query(
+        "create table if not exists iceberg.gold.historical_features as"
+        f" select * from {lake.gold}.historical_features with no data"
+    )
+    feast(REPO / "feast_repo", "apply")
 
 
 def remove_project(store: FeatureStore) -> None:

@@ -301,7 +301,6 @@ LOADER = """
 import sys
 from pathlib import Path
 from ingestion.batch.run import run_batch
-from ingestion.batch.verify import verify_newest
 from ingestion.batch.write import PartWriter
 from ingestion.settings import get_settings
 from ingestion.tables import load_tables

@@ -11,14 +11,15 @@ from playwright.sync_api import Browser, expect
 
 from infra.native.paths import REPO
 from tests.browser import clean_page
-from tests.integration.served_lake import feast, make_gold
-from tests.integration.small_lake import SmallLake, small_lake
+from tests.integration.served_lake import make_gold, register_ours
+from tests.integration.small_lake import small_lake
 
 
 @pytest.fixture(scope="module")
 def address(stack: dict[str, str]) -> Iterator[str]:
     with small_lake() as lake:
-        register(lake)
+        make_gold(lake, hundreds=1, number=1)
+        register_ours(lake)
     command = ["make", "feast-ui"]
     with subprocess.Popen(command, cwd=REPO, start_new_session=True) as server:
         address = f"http://{stack['BIND_HOST']}:{stack['FEAST_UI_PORT']}"
@@ -26,17 +27,6 @@ def address(stack: dict[str, str]) -> Iterator[str]:
             assert server.poll() is None
         yield address
         os.killpg(server.pid, signal.SIGTERM)
-
-
-def register(lake: SmallLake) -> None:
-    """Our features, whose tables must be there."""
-    lake.query(f"create schema {lake.gold} with (location = 's3://gold/_{lake.prefix}gold/')")
-    make_gold(lake, hundreds=1, number=1)
-    lake.query(
-        "create table if not exists iceberg.gold.historical_features as"
-        f" select * from {lake.gold}.historical_features with no data"
-    )
-    feast(REPO / "feast_repo", "apply")
 
 
 def answers(address: str) -> bool:

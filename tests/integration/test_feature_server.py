@@ -13,7 +13,7 @@ import psutil
 import pytest
 import requests
 from feast import FeatureStore
-from served_lake import bring_online, feast, make_gold, served
+from served_lake import bring_online, make_gold, register_ours, served
 from small_lake import REPO, SmallLake, small_lake
 
 from infra.native.__main__ import environment
@@ -30,7 +30,6 @@ READ = {
 @pytest.fixture(scope="module")
 def lake() -> Iterator[SmallLake]:
     with small_lake() as lake:
-        lake.query(f"create schema {lake.gold} with (location = 's3://gold/_{lake.prefix}gold/')")
         make_gold(lake, hundreds=1, number=40)
         yield lake
 
@@ -164,11 +163,7 @@ def test_one_that_was_killed_is_started_again(
     stack: dict[str, str], lake: SmallLake, server: Server
 ) -> None:
     """The one of `make features`, which is supervised like every service."""
-    lake.query(
-        "create table if not exists iceberg.gold.historical_features as"
-        f" select * from {lake.gold}.historical_features with no data"
-    )
-    feast(REPO / "feast_repo", "apply")
+    register_ours(lake)
     native("up", "features")
     own = Server(int(stack["FEATURE_SERVER_PORT"]), stack["FEATURE_SERVER_TOKEN"])
     supervisor = Supervisor(environment())

@@ -27,7 +27,6 @@ NUMBERS = ["applicant:annual_income", "loan:loan_amount", "credit_history:credit
 @pytest.fixture(scope="module")
 def lake() -> Iterator[SmallLake]:
     with small_lake() as lake:
-        lake.query(f"create schema {lake.gold} with (location = 's3://gold/_{lake.prefix}gold/')")
         make_gold(lake, HUNDREDS, number=1)
         yield lake
 

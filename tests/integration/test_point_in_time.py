@@ -57,7 +57,6 @@ KNOWN = "and history.created_timestamp <= entity.event_timestamp"
 @pytest.fixture(scope="module")
 def lake() -> Iterator[SmallLake]:
     with small_lake() as lake:
-        lake.query(f"create schema {lake.gold} with (location = 's3://gold/_{lake.prefix}gold/')")
         make_gold(lake, hundreds=1, number=1)
         yield lake
 
