@@ -2,9 +2,9 @@
 
 It starts when a batch has landed, and every hour for what came by the stream. One dbt
 process builds and tests everything; the tasks of the group `dbt` watch it, one a model
-and one for the model's tests. A test that fails stops what stands behind it; one that
-looks at several models counts for each of them. Cleared or tried again, a task runs
-dbt for its own model.
+and one for the model's tests. A test that fails stops what stands behind it, and nothing
+else; one over several models counts for the last of them. Cleared or tried again, a task
+runs dbt for its own model.
 """
 
 from airflow.sdk import DAG, AssetOrTimeSchedule
@@ -22,6 +22,7 @@ from cosmos.constants import InvocationMode
 from lakehouse import BRONZE, DEFAULTS, command, cron
 
 from infra.airflow import TRINO_POOL
+from infra.airflow.graph import count_each_test_once, link_to_docs
 from infra.airflow.manifest import PROJECT, current
 from infra.native.paths import REPO
 
@@ -64,6 +65,8 @@ with DAG(
             },
         ),
     )
+    count_each_test_once(dbt)
+    link_to_docs(dbt)
     register = command("register_features", "feast apply", "feast_repo")
     features = command("materialize_features", "python -m feast_repo.materialize")
     reconcile = command("reconcile", "python -m ingestion reconcile --live")

@@ -10,6 +10,7 @@ from collections import Counter
 
 from airflow.dag_processing.dagbag import DagBag
 
+PRODUCER = "dbt.dbt_producer_watcher"
 WORK = {"subprocess.Popen", "os.exec", "os.posix_spawn", "os.system", "os.fork", "socket.connect"}
 done: Counter[str] = Counter()
 
@@ -34,6 +35,7 @@ def main() -> None:
                     "pool": task.pool,
                     "after": sorted(task.upstream_task_ids),
                     "type": task.task_type,
+                    "doc": task.doc_md,
                 }
                 for task in dag.tasks
             },
@@ -47,6 +49,9 @@ def main() -> None:
                 "pipelines": pipelines,
                 "work": work,
                 "imported": imported,
+                "counted": bag.dags["loan_etl"].get_task(PRODUCER).tests_per_model
+                if "loan_etl" in bag.dags
+                else {},
             }
         )
     )

@@ -26,6 +26,8 @@ def parse(repo: Path = REPO) -> Any:
             "REPO": str(repo),
             "PYTHONPATH": f"{repo}:{repo}/airflow/dags",
             "AIRFLOW_HOME": os.environ["AIRFLOW_HOME"],
+            "BIND_HOST": "127.0.0.1",
+            "DBT_DOCS_PORT": "8081",
             "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": "sqlite://",
             "AIRFLOW__LOGGING__LOGGING_LEVEL": "ERROR",
         },
@@ -90,6 +92,19 @@ def test_every_model_is_a_task_behind_its_parents(parsed: Any) -> None:
     assert set(runs) == models
     after = tasks[runs["loan_applications"]]["after"]
     assert "dbt.int_loan_applications__state.test" in after
+
+
+def test_a_test_counts_for_the_last_of_its_models(parsed: Any) -> None:
+    counted = parsed["counted"]
+    tests = [test for ones in counted.values() for test in ones]
+    assert len(tests) == len(set(tests)) > 50
+    [last] = [model for model, ones in counted.items() if any("_history_ends_" in t for t in ones)]
+    assert last == "model.loan_lakehouse.loan_application_history"
+
+
+def test_a_models_tasks_lead_to_its_documentation(parsed: Any) -> None:
+    docs = parsed["pipelines"]["loan_etl"]["tasks"]["dbt.loan_features.run"]["doc"]
+    assert "http://127.0.0.1:8081/#!/model/model.loan_lakehouse.loan_features" in docs
 
 
 def test_whoever_writes_silver_and_gold_holds_the_one_slot(parsed: Any) -> None:
