@@ -6,7 +6,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from urllib.parse import urlsplit
 
-from playwright.sync_api import Browser, ConsoleMessage, Page, Response, expect, sync_playwright
+from playwright.sync_api import (
+    Browser,
+    ConsoleMessage,
+    Page,
+    Request,
+    Response,
+    expect,
+    sync_playwright,
+)
 
 from infra.native.provision import program_folder, provision
 
@@ -50,11 +58,15 @@ def clean_page(browser: Browser, known: str = "$^", scale: float = 1) -> Iterato
         if response.status >= 400:
             problems.append(f"{response.status}: {response.url}")
 
+    def on_failure(request: Request) -> None:
+        if request.failure != "net::ERR_ABORTED":  # who leaves a page waits for no answer
+            problems.append(f"failed: {request.url}")
+
     page = browser.new_page(viewport={"width": 1600, "height": 900}, device_scale_factor=scale)
     page.set_default_timeout(PATIENCE_MILLISECONDS)
     page.on("console", on_console)
     page.on("pageerror", lambda error: problems.append(f"error: {error}"))
-    page.on("requestfailed", lambda request: problems.append(f"failed: {request.url}"))
+    page.on("requestfailed", on_failure)
     page.on("response", on_response)
     page.on("request", lambda request: problems.extend(foreign(request.url)))
     yield page

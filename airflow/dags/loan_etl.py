@@ -7,6 +7,8 @@ else; one over several models counts for the last of them. Cleared or tried agai
 runs dbt for its own model.
 """
 
+from datetime import timedelta
+
 from airflow.sdk import DAG, AssetOrTimeSchedule
 from cosmos import (
     DbtTaskGroup,
@@ -21,7 +23,7 @@ from cosmos import (
 from cosmos.constants import InvocationMode
 from lakehouse import BRONZE, DEFAULTS, command, cron
 
-from infra.airflow import TRINO_POOL
+from infra.airflow import TRINO_POOL, lineage
 from infra.airflow.graph import count_each_test_once, link_to_docs
 from infra.airflow.manifest import PROJECT, current
 from infra.native.paths import REPO
@@ -53,16 +55,14 @@ with DAG(
             exclude=["resource_type:exposure"],
         ),
         # Tried again, a task runs dbt for its own model: once is enough to get over a
-        # service that was away, and a test that fails will fail again.
-        operator_args={"retries": 1},
+        # service that was away, if it had the time to start, and a test that fails will
+        # fail again.
+        operator_args={"retries": 1, "retry_delay": timedelta(minutes=1)},
         execution_config=ExecutionConfig(
             execution_mode=ExecutionMode.WATCHER,
             invocation_mode=InvocationMode.SUBPROCESS,
             dbt_executable_path=REPO / ".venv/bin/dbt",
-            setup_operator_args={
-                "pool": TRINO_POOL,
-                "dbt_cmd_flags": ["--exclude-resource-type", "unit_test"],
-            },
+            setup_operator_args={"pool": TRINO_POOL, "callback": lineage.emit},
         ),
     )
     count_each_test_once(dbt)

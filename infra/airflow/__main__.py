@@ -76,6 +76,21 @@ def switch_off(airflow: Airflow, *pipelines: str) -> None:
 
 
 @app.command()
+def clear(
+    pipeline: Annotated[str, typer.Argument(help=f"One of {', '.join(PIPELINES)}.")],
+) -> None:
+    """Have the newest failed run do again what failed in it, and wait; exit 1 if it fails again."""
+    airflow = Airflow(load_env())
+    failed = [one for one in airflow.runs(pipeline) if one["state"] == "failed"]
+    if not failed:
+        raise LakehouseError(f"no failed run of {pipeline}", f"see {airflow.url}/dags/{pipeline}")
+    with switched_on(airflow, pipeline):
+        run = failed[0]["dag_run_id"]
+        out.print(f"{airflow.clear(pipeline, run)} tasks of {run} run again")
+        wait(airflow, pipeline, run)
+
+
+@app.command()
 def pause() -> None:
     """Switch the schedules of all pipelines off, and wait for what runs."""
     switch_off(Airflow(load_env()), *PIPELINES)
@@ -172,7 +187,7 @@ def tell_why(airflow: Airflow, dag: str, run: str, tasks: list[dict[str, Any]]) 
             out.print(escape("\n".join(airflow.log(dag, run, task).splitlines()[-15:])))
     raise LakehouseError(
         f"{dag} failed",
-        f"mend it, then clear the failed tasks at {airflow.url}/dags/{dag}/runs/{run}",
+        f"mend it, then `python -m infra.airflow clear {dag}`; {airflow.url}/dags/{dag}/runs/{run}",
     )
 
 

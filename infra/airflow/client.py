@@ -71,6 +71,11 @@ class Airflow:
         run = self.post(f"dags/{dag}/dagRuns", {"logical_date": None, "conf": params})
         return str(run["dag_run_id"])
 
+    def clear(self, dag: str, run: str) -> int:
+        """Have the run do again what failed, and what stood behind it; how many tasks."""
+        body = {"dag_run_id": run, "only_failed": True, "dry_run": False}
+        return int(self.post(f"dags/{dag}/clearTaskInstances", body)["total_entries"])
+
     def follow(self, dag: str, run: str) -> Iterator[list[dict[str, Any]]]:
         """The run's tasks, again and again until it has ended."""
         while True:

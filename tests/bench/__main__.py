@@ -25,7 +25,7 @@ from infra.native.paths import REPO
 from ingestion.batch.manifest import newest_manifest
 from ingestion.settings import get_settings
 from ingestion.storage import Bronze
-from tests.bench import stream
+from tests.bench import pipelines, stream
 from tests.bench.measure import Measured, measure
 from tests.stack import native, own_stack
 
@@ -160,13 +160,26 @@ def history_table() -> list[stream.Row]:
     return silver
 
 
+def pipelines_table() -> list[stream.Row]:
+    measured = pipelines.measure_pipelines()
+    print_rows(f"{pipelines.ROWS:,} rows, {stream.CHANGES:,} of them changed", measured)
+    return measured
+
+
 def print_rows(title: str, rows: list[stream.Row]) -> None:
     table = Table(title=title, title_justify="left")
     for column in rows[0]:
-        table.add_column(column.replace("_", " "), justify="right")
+        words = isinstance(rows[0][column], str)
+        table.add_column(column.replace("_", " "), justify="left" if words else "right")
     for row in rows:
-        table.add_row(*(f"{v:,.2f}" if isinstance(v, float) else f"{v:,}" for v in row.values()))
+        table.add_row(*map(as_text, row.values()))
     console.print(table)
+
+
+def as_text(value: object) -> str:
+    if isinstance(value, float):
+        return f"{value:,.2f}"
+    return f"{value:,}" if isinstance(value, int) else str(value)
 
 
 PARTS: dict[str, Callable[[dict[str, str]], object]] = {
@@ -175,6 +188,7 @@ PARTS: dict[str, Callable[[dict[str, str]], object]] = {
     "stream": lambda _: stream_table(),
     "freshness": lambda _: freshness_table(),
     "history": lambda _: history_table(),
+    "pipelines": lambda _: pipelines_table(),
 }
 
 
