@@ -16,9 +16,12 @@ SOURCES = ["generator", "real file"] if REAL_FILE else ["generator"]
 
 
 def demo(source: str) -> subprocess.CompletedProcess[str]:
-    env = {key: value for key, value in os.environ.items() if key != "LOAN_CSV"}
+    """The last one by Airflow's pipelines, any other by hand."""
+    env = {key: value for key, value in os.environ.items() if key not in ("LOAN_CSV", "AIRFLOW")}
     if source == "real file":
         env["LOAN_CSV"] = str(REAL_FILE)
+    if source != SOURCES[-1]:
+        env["AIRFLOW"] = "0"
     return subprocess.run(
         ["make", "demo"],
         cwd=REPO,
