@@ -98,6 +98,9 @@ class Airflow:
         """The newest runs, newest first."""
         return list(self.get(f"dags/{dag}/dagRuns", order_by="-run_after", limit=20)["dag_runs"])
 
+    def has_running(self, dag: str) -> bool:
+        return any(run["state"] == "running" for run in self.runs(dag))
+
     def log(self, dag: str, run: str, task: dict[str, Any]) -> str:
         """What the task's newest try wrote."""
         path = f"dags/{dag}/dagRuns/{run}/taskInstances/{task['task_id']}/logs/{task['try_number']}"
