@@ -10,6 +10,7 @@ import argparse
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from itertools import islice
 from typing import NamedTuple
 
 import psycopg
@@ -17,15 +18,25 @@ import trino
 from feast import FeatureStore, FeatureView
 from feast.feature_view import FeatureViewState
 from psycopg import sql
+from psycopg.copy import QueuedLibpqWriter
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from feast_repo.store import current_table, gold_views, open_store, run, trino_cursor
+from feast_repo.store import (
+    current_table,
+    gold_views,
+    online_store,
+    open_store,
+    run,
+    trino_cursor,
+)
 from feast_repo.typed_postgres import ROW_HASH, columns, key_column, table_name
 
 BUCKET_BITS = 6
-# Of more buckets than this every row is read: their numbers would make too long a query.
+# With more buckets than this a view is replaced as a whole: their numbers would make too long
+# a query.
 MANY = 10_000
+AT_ONCE = 1_000
 # Feast's registry keeps the times of all materialisations for ever: one an hour is enough.
 RECORD_EVERY = timedelta(hours=1)
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -45,12 +56,12 @@ class Done(NamedTuple):
 class View:
     """A feature view on both sides: its gold table at one snapshot, and its online table."""
 
-    def __init__(self, project: str, view: FeatureView, cursor: trino.dbapi.Cursor) -> None:
+    def __init__(self, project: str, view: FeatureView, snapshot: int) -> None:
         self.name = str(view.name)
         self.columns = columns(view)
         self.key = key_column(view)
         self.online = sql.Identifier(table_name(project, view))
-        self.gold = f"{current_table(view)} for version as of {snapshot(view, cursor)}"
+        self.gold = f"{current_table(view)} for version as of {snapshot}"
 
     def lines(self) -> str:
         """SQL of gold's rows as COPY reads them, with the key's bucket and a hash of the line."""
@@ -63,12 +74,6 @@ class View:
                 from_big_endian_64(xxhash64(to_utf8(line))) as row_hash
             from (select {self.key}, concat({line}) as line from {self.gold})
         """
-
-    def gold_buckets(self, cursor: trino.dbapi.Cursor) -> Buckets:
-        cursor.execute(
-            f"select bucket, count(*), bitwise_xor_agg(row_hash) from ({self.lines()}) group by 1"
-        )
-        return {bucket: (rows, checksum) for bucket, rows, checksum in cursor.fetchall()}
 
     def online_buckets(self, connection: psycopg.Connection) -> Buckets:
         cursor = connection.execute(
@@ -87,40 +92,77 @@ class View:
         of_buckets = sql.SQL(" where {} >> %s = any(%s)").format(sql.Identifier(self.key))
         return connection.execute(statement + of_buckets, (BUCKET_BITS, buckets)).rowcount
 
-    def gold_lines(self, cursor: trino.dbapi.Cursor, buckets: list[int] | None) -> Iterator[str]:
+    def gold_lines(
+        self, cursor: trino.dbapi.Cursor, buckets: list[int] | None
+    ) -> Iterator[list[str]]:
+        """Many at a time: what is done for each costs more than the line itself."""
         where = "" if buckets is None else f"where bucket in ({', '.join(map(str, buckets))})"
         cursor.execute(
             "select concat(line, chr(9), cast(row_hash as varchar), chr(10))"
             f" from ({self.lines()}) {where}"
         )
-        for [line] in cursor:
-            yield line
+        lines = (line for [line] in cursor)
+        while batch := list(islice(lines, AT_ONCE)):
+            yield batch
 
     def write(
-        self, connection: psycopg.Connection, lines: Iterator[str], progress: Progress
+        self, connection: psycopg.Connection, lines: Iterator[list[str]], progress: Progress
     ) -> int:
         names = sql.SQL(", ").join(map(sql.Identifier, self.columns))
         statement = sql.SQL("copy {} ({}) from stdin").format(self.online, names)
         task = progress.add_task(self.name, total=None)
         written = 0
-        with connection.cursor().copy(statement) as copy:
-            for line in lines:
-                copy.write(line)
-                written += 1
-                if written % 10_000 == 0:
-                    progress.update(task, completed=written)
+        cursor = connection.cursor()
+        # Its thread hands PostgreSQL one batch while Trino is asked for the next.
+        with cursor.copy(statement, writer=QueuedLibpqWriter(cursor)) as copy:
+            for batch in lines:
+                copy.write("".join(batch))
+                written += len(batch)
+                progress.update(task, completed=written)
         progress.update(task, completed=written, total=written)
         return written
 
 
-def snapshot(view: FeatureView, cursor: trino.dbapi.Cursor) -> int:
-    """Gold as it is now: what dbt writes meanwhile is for the next run."""
-    catalog, schema, table = current_table(view).split(".")
+def pin(project: str, views: list[FeatureView], cursor: trino.dbapi.Cursor) -> list[View]:
+    """The views over gold as it is now: what dbt writes meanwhile is for the next run."""
+    parts = []
+    for number, view in enumerate(views):
+        catalog, schema, table = current_table(view).split(".")
+        refs = f'{catalog}.{schema}."{table}$refs"'
+        parts.append(f"select {number}, snapshot_id from {refs} where name = 'main'")
+    # One query for all, for each takes a while to begin, however little it reads.
+    cursor.execute(" union all ".join(parts))
+    snapshots = dict(cursor.fetchall())
+    return [View(project, view, snapshots[number]) for number, view in enumerate(views)]
+
+
+def gold_buckets(views: list[View], cursor: trino.dbapi.Cursor) -> dict[str, Buckets]:
     cursor.execute(
-        f"select snapshot_id from {catalog}.{schema}.\"{table}$refs\" where name = 'main'"
+        " union all ".join(
+            f"select '{view.name}', bucket, count(*), bitwise_xor_agg(row_hash)"
+            f" from ({view.lines()}) group by bucket"
+            for view in views
+        )
     )
-    [[snapshot_id]] = cursor.fetchall()
-    return int(snapshot_id)
+    found: dict[str, Buckets] = {view.name: {} for view in views}
+    for name, bucket, rows, checksum in cursor:
+        found[name][bucket] = (rows, checksum)
+    return found
+
+
+def differing_buckets(
+    views: list[View], cursor: trino.dbapi.Cursor, connection: psycopg.Connection
+) -> dict[str, list[int]]:
+    """The buckets to replace; a view that is to be replaced as a whole is left out."""
+    online = {view.name: view.online_buckets(connection) for view in views}
+    filled = [view for view in views if online[view.name]]
+    if not filled:
+        return {}
+    differing = {}
+    for name, gold in gold_buckets(filled, cursor).items():
+        numbers = gold.keys() | online[name].keys()
+        differing[name] = [n for n in numbers if gold.get(n) != online[name].get(n)]
+    return {name: buckets for name, buckets in differing.items() if len(buckets) <= MANY}
 
 
 def copy_text(name: str, kind: str) -> str:
@@ -135,52 +177,38 @@ def copy_text(name: str, kind: str) -> str:
 
 def materialize(store: FeatureStore, progress: Progress, everything: bool) -> list[Done]:
     """Make each view's online table what its gold table is; returns what that took."""
-    views = gold_views(store)
-    online = store.config.online_store
-    done = []
+    registered = gold_views(store)
+    tables = [sql.Identifier(table_name(store.project, view)) for view in registered]
     with (
         trino_cursor(store) as cursor,
-        psycopg.connect(
-            host=online.host,
-            port=online.port,
-            dbname=online.database,
-            user=online.user,
-            password=online.password,
-            sslmode=online.sslmode,
-        ) as connection,
+        online_store(store).connection(store.config) as connection,
+        connection.transaction(),
     ):
-        pinned = [View(store.project, view, cursor) for view in views]
-        # Whoever else writes waits; whoever reads sees the rows from before.
+        # Whoever else writes waits, and looks at gold after that; whoever reads does not wait.
         connection.execute(
-            sql.SQL("lock table {} in share row exclusive mode").format(
-                sql.SQL(", ").join(view.online for view in pinned)
-            )
+            sql.SQL("lock table {} in share row exclusive mode").format(sql.SQL(", ").join(tables))
         )
-        for view in pinned:
-            done.append(bring(view, cursor, connection, progress, everything))
+        views = pin(store.project, registered, cursor)
+        buckets = {} if everything else differing_buckets(views, cursor, connection)
+        done = [bring(view, buckets.get(view.name), cursor, connection, progress) for view in views]
     changed = {one.view for one in done if one.removed or one.written}
-    for view in views:
+    for view in registered:
         record(store, view, view.name in changed)
     return done
 
 
 def bring(
     view: View,
+    buckets: list[int] | None,
     cursor: trino.dbapi.Cursor,
     connection: psycopg.Connection,
     progress: Progress,
-    everything: bool,
 ) -> Done:
+    """Replace the rows of these buckets, or all."""
     began = time.monotonic()
-    online = view.online_buckets(connection)
-    buckets = None
-    if online and not everything:
-        gold = view.gold_buckets(cursor)
-        differing = [n for n in gold.keys() | online.keys() if gold.get(n) != online.get(n)]
-        if not differing:
-            return Done(view.name, 0, 0, time.monotonic() - began)
-        buckets = differing if len(differing) <= MANY else None
-    removed = view.remove(connection, buckets) if online else 0
+    if buckets == []:
+        return Done(view.name, 0, 0, 0)
+    removed = view.remove(connection, buckets)
     written = view.write(connection, view.gold_lines(cursor, buckets), progress)
     return Done(view.name, removed, written, time.monotonic() - began)
 
@@ -194,13 +222,16 @@ def record(store: FeatureStore, view: FeatureView, changed: bool) -> None:
         store.registry.apply_materialization(view, store.project, since, now)
 
 
-def report(console: Console, done: list[Done]) -> None:
+def report(console: Console, done: list[Done], seconds: float) -> None:
     for one in done:
-        rate = f", {one.written / one.seconds:,.0f} rows/s" if one.written else ""
-        what = f"{one.written:,} rows written" if one.written or one.removed else "nothing new"
+        if not (one.removed or one.written):
+            console.print(f"{one.view:<16} nothing new")
+            continue
         gone = max(one.removed - one.written, 0)
         less = f", {gone:,} fewer than before" if gone else ""
-        console.print(f"{one.view:<16} {what}{less} in {one.seconds:.1f} s{rate}")
+        rate = f"{one.written / one.seconds:,.0f} rows/s"
+        console.print(f"{one.view:<16} {one.written:,} rows written{less}, {rate}")
+    console.print(f"all of it in {seconds:.1f} s")
 
 
 def main() -> None:
@@ -217,8 +248,9 @@ def main() -> None:
             transient=True,
             disable=not console.is_terminal,
         ) as progress:
-            done = materialize(open_store(), progress, arguments.all)
-        report(console, done)
+            store, began = open_store(), time.monotonic()
+            done = materialize(store, progress, arguments.all)
+        report(console, done, time.monotonic() - began)
         return 0
 
     run(command)
