@@ -25,7 +25,7 @@ from infra.native.paths import REPO
 from ingestion.batch.manifest import newest_manifest
 from ingestion.settings import get_settings
 from ingestion.storage import Bronze
-from tests.bench import pipelines, stream
+from tests.bench import features, pipelines, stream
 from tests.bench.measure import Measured, measure
 from tests.stack import native, own_stack
 
@@ -182,6 +182,13 @@ def as_text(value: object) -> str:
     return f"{value:,}" if isinstance(value, int) else str(value)
 
 
+def feature_tables() -> dict[str, list[features.Row]]:
+    tables = features.measure_features()
+    for title, rows in tables.items():
+        print_rows(f"Features: {title}", rows)
+    return tables
+
+
 PARTS: dict[str, Callable[[dict[str, str]], object]] = {
     "landing": lambda _: [row for rows in SIZES for row in landing_table(rows, landing(rows))],
     "dbt": dbt_build,
@@ -189,6 +196,7 @@ PARTS: dict[str, Callable[[dict[str, str]], object]] = {
     "freshness": lambda _: freshness_table(),
     "history": lambda _: history_table(),
     "pipelines": lambda _: pipelines_table(),
+    "features": lambda _: feature_tables(),
 }
 
 
