@@ -15,6 +15,9 @@ WITHOUT_AIRFLOW := $(filter 0,$(AIRFLOW))
 ENV_FILE ?= .env
 export ENV_FILE
 
+# native or docker: what the last `make up` was told.
+RUNTIME := $(or $(shell sed -n 's/^RUNTIME=//p' $(ENV_FILE) 2>/dev/null),native)
+
 CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/loan-lakehouse
 UV_VERSION := $(shell sed -n 's/^uv = "\(.*\)"/\1/p' infra/versions.toml)
 UV := $(CACHE)/uv-$(UV_VERSION)/uv
@@ -25,6 +28,7 @@ VENV := .venv/.ready
 AIRFLOW_VENV := .venv-airflow/.ready
 BENCH_VENV := .venv-bench/.ready
 NATIVE := .venv/bin/python -m infra.native
+STACK := .venv/bin/python -m infra.$(RUNTIME)
 # What looks at or ends a running stack never changes what that stack runs on.
 IF_SET_UP := [ -e $(VENV) ] || { echo "nothing is set up here: make up"; exit 0; };
 ACTIVATE := source infra/activate.sh
@@ -36,8 +40,12 @@ demo: up ## Source to features, by batch and by stream: sets up, runs, checks, s
 	@$(ACTIVATE) && python -m infra.demo
 
 .PHONY: up
-up: $(VENV) $(if $(WITHOUT_AIRFLOW)$(filter-out airflow,$(SERVICE)),,$(AIRFLOW_VENV)) ## Start the services; brings what is missing first [AIRFLOW=0 SERVICE=trino]
-	@$(NATIVE) up $(SERVICE) $(if $(WITHOUT_AIRFLOW),--without airflow)
+up: $(VENV) $(if $(WITHOUT_AIRFLOW)$(filter docker,$(RUNTIME))$(filter-out airflow,$(SERVICE)),,$(AIRFLOW_VENV)) ## Start the services; brings what is missing first [AIRFLOW=0 SERVICE=trino RUNTIME=docker]
+	@$(STACK) up $(SERVICE) $(if $(WITHOUT_AIRFLOW),--without airflow)
+
+.PHONY: up-without-build
+up-without-build: $(VENV) ## With RUNTIME=docker: start the images that are there
+	@.venv/bin/python -m infra.docker up --no-build $(SERVICE) $(if $(WITHOUT_AIRFLOW),--without airflow)
 
 .PHONY: stream
 stream: up ## Capture every change of the source's tables from now on
@@ -49,19 +57,19 @@ stream-status: $(VENV) ## Consumers, lag, rows landed, dead letters, replication
 
 .PHONY: down
 down: ## Stop all that `make up` started; data stays
-	@$(IF_SET_UP) $(NATIVE) down
+	@$(IF_SET_UP) $(STACK) down
 
 .PHONY: status
 status: ## Health, memory and address of each service
-	@$(IF_SET_UP) $(NATIVE) status
+	@$(IF_SET_UP) echo "runtime: $(RUNTIME)"; $(STACK) status
 
 .PHONY: logs
 logs: ## Follow the logs [SERVICE=trino]
-	@$(IF_SET_UP) $(NATIVE) logs $(SERVICE)
+	@$(IF_SET_UP) $(STACK) logs $(SERVICE)
 
 .PHONY: clean
 clean: ## Stop the services and delete all their data; asks first
-	@$(IF_SET_UP) $(NATIVE) clean
+	@$(IF_SET_UP) $(STACK) clean
 
 #-------- use it
 
@@ -90,7 +98,7 @@ materialize: $(VENV) ## Bring Feast's online store to what gold holds now
 
 .PHONY: features
 features: $(VENV) ## Start the feature server, on loopback, for who has the token of .env
-	@$(NATIVE) up features
+	@$(STACK) up features
 
 .PHONY: feast-ui
 feast-ui: $(VENV) ## Serve Feast's UI on loopback: what features there are, and of what
@@ -117,6 +125,10 @@ test: $(VENV) $(AIRFLOW_VENV) ## All tests, on a real stack of their own
 .PHONY: test-unit
 test-unit: $(VENV) $(AIRFLOW_VENV) ## The tests that need no service: seconds
 	@.venv/bin/pytest tests/unit
+
+.PHONY: test-docker
+test-docker: $(VENV) ## Build the images and run the demo in containers; needs an engine, or root to start one
+	@.venv/bin/pytest tests/docker
 
 .PHONY: drill
 drill: $(VENV) $(AIRFLOW_VENV) ## Kill and starve everything while changes stream; nothing may be lost or repeated [FAULTS=100]

@@ -11,11 +11,11 @@ from rich.console import Console
 from rich.markup import escape
 
 from infra.native import stack
-from infra.native.env import ensure_env, env_file, load_env, program_env
+from infra.native.env import choose_runtime, ensure_env, env_file, load_env, program_env
 from infra.native.errors import LakehouseError
 from infra.native.paths import REPO
 from infra.native.provision import MAKERS, program_folder, provision
-from infra.native.services import trino_healthy
+from infra.native.services import SERVICES, Service, trino_healthy
 
 app = typer.Typer(
     help="Runs the lakehouse as plain processes: no Docker, no root needed.",
@@ -55,8 +55,25 @@ def up(
 ) -> None:
     """Start the services in the order of their health; harmless when they run."""
     ensure_env(env_file())
+    choose_runtime("native")
     provision(list(MAKERS))
     stack.up(environment(), services, without)
+
+
+@app.command(hidden=True)
+def prepare(service: str) -> None:
+    """In a container: make what a service needs before it starts."""
+    one(service).prepare({**os.environ, **load_env(), **program_env({})})
+
+
+@app.command(hidden=True)
+def setup(service: str) -> None:
+    """In a container: make what a service lacks that runs."""
+    one(service).setup({**os.environ, **load_env(), **program_env({})})
+
+
+def one(service: str) -> Service:
+    return next(known for known in SERVICES if known.name == service)
 
 
 @app.command()
@@ -91,6 +108,7 @@ def sql(
     user: Annotated[str, typer.Option(help="One of infra/trino/rules.json.")] = "analyst",
 ) -> None:
     """A SQL prompt on Trino (its own command line client)."""
+    provision(["trino-cli"])
     env = environment()
     server = f"http://{env['TRINO_HOST']}:{env['TRINO_PORT']}"
     if not trino_healthy(env):

@@ -2,11 +2,12 @@
 
 import os
 import secrets
+import subprocess
 import sys
 from importlib.metadata import distribution
 from pathlib import Path
 
-from dotenv import dotenv_values
+from dotenv import dotenv_values, set_key
 
 from infra.native.errors import LakehouseError
 from infra.native.paths import INFRA, REPO
@@ -56,18 +57,28 @@ def fill(line: str, state: str | None = None, port_offset: int = 0) -> str:
 def load_env() -> dict[str, str]:
     """All settings of the env file, its state folder made absolute.
 
+    A container has none (ENV_FILE is /dev/null there): its environment has them.
     Raises LakehouseError when the file is missing, or lacks a setting.
     """
-    file = env_file()
+    file, wanted = env_file(), dotenv_values(EXAMPLE).keys()
     if not file.exists():
         raise LakehouseError(f"there is no {file.name}", "run `make env`, or `make up`")
     settings = {key: value or "" for key, value in dotenv_values(file).items()}
-    if missing := dotenv_values(EXAMPLE).keys() - settings.keys():
+    if file.is_char_device():
+        settings = {key: os.environ[key] for key in wanted & os.environ.keys()}
+    if missing := wanted - settings.keys():
         raise LakehouseError(
             f"{file.name} lacks {', '.join(sorted(missing))}", "run `make env`, which adds them"
         )
     settings["LAKEHOUSE_STATE"] = str((REPO / settings["LAKEHOUSE_STATE"]).resolve())
     return settings
+
+
+def choose_runtime(name: str) -> None:
+    """End what another runtime runs, and remember which one `make down` shall mean."""
+    if (other := load_env()["RUNTIME"]) != name:
+        subprocess.run([sys.executable, "-m", f"infra.{other}", "down"], cwd=REPO, check=True)
+        set_key(env_file(), "RUNTIME", name, quote_mode="never")
 
 
 def program_env(programs: dict[str, Path]) -> dict[str, str]:

@@ -14,6 +14,7 @@ import sys
 import tarfile
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
 from functools import partial
 from pathlib import Path
 
@@ -188,18 +189,25 @@ def install_tool(name: str, folder: Path) -> Path:
 
 def minio_flags() -> str:
     """What MinIO's own build sets, so that it knows its version."""
-    _, moment, commit = VERSIONS["go"]["minio"].split("@")[1].split("-")
-    moment = moment.removeprefix("0.")
-    day, time = f"{moment[:4]}-{moment[4:6]}-{moment[6:8]}", moment[8:]
-    hours, minutes, seconds = time[:2], time[2:4], time[4:6]
+    commit = VERSIONS["go"]["minio"].split("-")[-1]
     values = {
-        "Version": f"{day}T{hours}:{minutes}:{seconds}Z",
-        "ReleaseTag": f"RELEASE.{day}T{hours}-{minutes}-{seconds}Z",
+        "Version": f"{minio_moment():%Y-%m-%dT%H:%M:%SZ}",
+        "ReleaseTag": minio_release(),
         "CommitID": commit,
         "ShortCommitID": commit,
     }
     package = "github.com/minio/minio/cmd"
     return "-s -w " + " ".join(f"-X {package}.{name}={value}" for name, value in values.items())
+
+
+def minio_release() -> str:
+    """The release whose commit it is."""
+    return f"RELEASE.{minio_moment():%Y-%m-%dT%H-%M-%SZ}"
+
+
+def minio_moment() -> datetime:
+    moment = VERSIONS["go"]["minio"].split("-")[1].removeprefix("0.")
+    return datetime.strptime(f"{moment}Z", "%Y%m%d%H%M%S%z")
 
 
 def compile_with_progress(

@@ -1,0 +1,1 @@
+"""Containers: the native runtime's services and configuration, run by Docker Compose."""

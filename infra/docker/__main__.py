@@ -1,0 +1,151 @@
+"""`python -m infra.docker`: what `python -m infra.native` does with processes, with containers."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from infra.docker import images
+from infra.native.env import choose_runtime, ensure_env, env_file, load_env
+from infra.native.errors import LakehouseError
+from infra.native.paths import REPO
+from infra.native.services import SERVICES
+from infra.native.stack import choose
+
+app = typer.Typer(
+    help="Runs the lakehouse in containers, by Docker Compose.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)
+console = Console(highlight=False)
+errors = Console(stderr=True)
+NAME = "com.docker.compose.service"
+
+
+def command(*arguments: str) -> list[str]:
+    """Compose, with the settings of the env file and the images of versions.toml."""
+    files = (env_file(), images.file_of(load_env()))
+    return ["docker", "compose", *(f"--env-file={file}" for file in files), *arguments]
+
+
+def compose(*arguments: str, **environment: str) -> None:
+    done = subprocess.run(
+        command(*arguments), cwd=REPO, env={**os.environ, **environment}, check=False
+    )
+    if done.returncode:
+        raise typer.Exit(done.returncode)  # it has said why
+
+
+@app.command()
+def up(
+    services: Annotated[list[str] | None, typer.Argument(help="Default: all.")] = None,
+    without: Annotated[list[str] | None, typer.Option(help="Leave it out; repeatable.")] = None,
+    build: Annotated[bool, typer.Option(help="Bring our images to the state of the code.")] = True,
+) -> None:
+    """Start the services in the order of their health; harmless when they run."""
+    ensure_env(env_file())
+    chosen = choose(services, without)
+    choose_runtime("docker")
+    images.write(load_env())
+    start = ["up", "--detach", "--wait", "--build" if build else "--no-build"]
+    profiles = "" if without else "airflow"
+    if not services:
+        compose(*start, "--remove-orphans", COMPOSE_PROFILES=profiles)
+        return
+    named = [service for service in chosen if service.name in services]
+    compose(*start, *(process for s in named for process in containers(s.name, s.parts)))
+    for service in named:
+        if f"{service.name}-setup" in known():
+            compose("run", "--rm", "--no-TTY", f"{service.name}-setup")
+
+
+def containers(name: str, parts: tuple[str, ...]) -> list[str]:
+    return [f"{name}-{part}" for part in parts] or [name]
+
+
+def known() -> list[str]:
+    config = [*command("--profile=*", "config", "--services")]
+    return subprocess.run(config, cwd=REPO, check=True, text=True, capture_output=True).stdout.split()
+
+
+@app.command()
+def down() -> None:
+    """Stop all that `up` started; data stays. Harmless when nothing runs."""
+    if is_set_up():
+        compose("--profile=*", "down", "--remove-orphans")
+
+
+@app.command()
+def logs(service: Annotated[str | None, typer.Argument(help="Default: all.")] = None) -> None:
+    """Follow the log of a service (Ctrl-C ends it)."""
+    arguments = command("--profile=*", "logs", "--follow", "--tail=50", *filter(None, [service]))
+    os.chdir(REPO)
+    os.execvp(arguments[0], arguments)
+
+
+@app.command()
+def clean(yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False) -> None:
+    """Stop the services and delete all their data (the volumes)."""
+    if not is_set_up():
+        return
+    if not yes:
+        typer.confirm("Delete all data of these containers?", abort=True)
+    compose("--profile=*", "down", "--volumes", "--remove-orphans")
+
+
+def is_set_up() -> bool:
+    return env_file().exists() and images.file_of(load_env()).exists()
+
+
+@app.command()
+def status() -> None:
+    """Show each container, its health, memory and address; exit 1 if one is not healthy."""
+    env, healthy_all, found = load_env(), True, False
+    where = {containers(s.name, s.parts)[0]: s.where + s.login for s in SERVICES}
+    table = Table("container", "state", "healthy", "memory", box=None)
+    table.add_column("where", overflow="fold")
+    memory = {one["ID"]: one["MemUsage"].split(" / ")[0] for one in lines("stats", "--no-stream")}
+    for one in sorted(lines("--profile=*", "ps", "--all"), key=lambda one: str(one["Name"])):
+        if one["Service"].endswith(("-setup", "-prepare")) and one["ExitCode"] == 0:
+            continue
+        found = True
+        healthy = one["State"] == "running" and one["Health"] in ("healthy", "")
+        healthy_all &= healthy
+        table.add_row(
+            one["Name"].removeprefix(f"{one['Project']}-"),
+            one["State"],
+            "[green]yes" if healthy else "[red]no",
+            memory.get(one["ID"], ""),
+            where.pop(one["Service"], "").format(**env),
+        )
+    console.print(table)
+    raise typer.Exit(0 if found and healthy_all else 1)
+
+
+def lines(*arguments: str) -> list[dict[str, Any]]:
+    """What Compose answers in JSON, an object a line."""
+    asked = command(*arguments, "--format=json")
+    done = subprocess.run(asked, cwd=REPO, check=True, text=True, stdout=subprocess.PIPE)
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+@contextmanager
+def plain_errors() -> Iterator[None]:
+    try:
+        yield
+    except LakehouseError as error:
+        errors.print(f"[red]error:[/] {escape(str(error))}", highlight=False, soft_wrap=True)
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    with plain_errors():
+        app()
