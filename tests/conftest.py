@@ -1,4 +1,4 @@
-"""All tests but the unit tests run on a real stack of their own.
+"""All tests but the unit tests and those in containers run on a real stack of their own.
 
 While you write tests, `pytest --keep-stack` reuses it and leaves it running.
 """
@@ -13,6 +13,8 @@ from infra.native.paths import REPO
 from tests.browser import chromium
 from tests.stack import own_stack
 
+WITHOUT_STACK = {REPO / "tests/unit", REPO / "tests/docker"}
+
 # Both would judge the machine: a fresh clone builds Unicode tables at first use.
 settings.register_profile("lakehouse", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("lakehouse")
@@ -25,7 +27,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
-        if REPO / "tests/unit" not in item.path.parents:
+        if WITHOUT_STACK.isdisjoint(item.path.parents):
             item.fixturenames.insert(0, "stack")  # type: ignore[attr-defined]
 
 

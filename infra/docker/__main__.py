@@ -4,8 +4,6 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Annotated, Any
 
 import typer
@@ -72,8 +70,7 @@ def containers(name: str, parts: tuple[str, ...]) -> list[str]:
 
 
 def known() -> list[str]:
-    config = [*command("--profile=*", "config", "--services")]
-    return subprocess.run(config, cwd=REPO, check=True, text=True, capture_output=True).stdout.split()
+    return output("--profile=*", "config", "--services").split()
 
 
 @app.command()
@@ -132,20 +129,21 @@ def status() -> None:
 
 def lines(*arguments: str) -> list[dict[str, Any]]:
     """What Compose answers in JSON, an object a line."""
-    asked = command(*arguments, "--format=json")
-    done = subprocess.run(asked, cwd=REPO, check=True, text=True, stdout=subprocess.PIPE)
-    return [json.loads(line) for line in done.stdout.splitlines()]
+    return [json.loads(line) for line in output(*arguments, "--format=json").splitlines()]
 
 
-@contextmanager
-def plain_errors() -> Iterator[None]:
+def output(*arguments: str) -> str:
+    asked = command(*arguments)
+    return subprocess.run(asked, cwd=REPO, check=True, text=True, stdout=subprocess.PIPE).stdout
+
+
+def main() -> None:
     try:
-        yield
+        app()
     except LakehouseError as error:
         errors.print(f"[red]error:[/] {escape(str(error))}", highlight=False, soft_wrap=True)
         sys.exit(1)
 
 
 if __name__ == "__main__":
-    with plain_errors():
-        app()
+    main()

