@@ -4,7 +4,7 @@ import json
 import os
 import subprocess
 import sys
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 
 import typer
 from rich.console import Console
@@ -25,12 +25,13 @@ app = typer.Typer(
 )
 console = Console(highlight=False)
 errors = Console(stderr=True)
-NAME = "com.docker.compose.service"
+ANYTHING = {"allow_extra_args": True, "ignore_unknown_options": True}
 
 
 def command(*arguments: str) -> list[str]:
     """Compose, with the settings of the env file and the images of versions.toml."""
-    files = (env_file(), images.file_of(load_env()))
+    # The last one counts: an image may be named in the env file, too.
+    files = (images.file_of(load_env()), env_file())
     return ["docker", "compose", *(f"--env-file={file}" for file in files), *arguments]
 
 
@@ -53,7 +54,10 @@ def up(
     chosen = choose(services, without)
     choose_runtime("docker")
     images.write(load_env())
-    start = ["up", "--detach", "--wait", "--build" if build else "--no-build"]
+    if build:
+        # One after the other: the builder without buildx does not see what they share.
+        compose("--profile=*", "build", COMPOSE_PARALLEL_LIMIT="1")
+    start = ["up", "--detach", "--wait", "--no-build"]
     profiles = "" if without else "airflow"
     if not services:
         compose(*start, "--remove-orphans", COMPOSE_PROFILES=profiles)
@@ -83,9 +87,7 @@ def down() -> None:
 @app.command()
 def logs(service: Annotated[str | None, typer.Argument(help="Default: all.")] = None) -> None:
     """Follow the log of a service (Ctrl-C ends it)."""
-    arguments = command("--profile=*", "logs", "--follow", "--tail=50", *filter(None, [service]))
-    os.chdir(REPO)
-    os.execvp(arguments[0], arguments)
+    replace_by("logs", "--follow", "--tail=50", *filter(None, [service]))
 
 
 @app.command()
@@ -100,6 +102,18 @@ def clean(yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = Fals
 
 def is_set_up() -> bool:
     return env_file().exists() and images.file_of(load_env()).exists()
+
+
+@app.command("compose", context_settings=ANYTHING)
+def run_compose(context: typer.Context) -> None:
+    """Any command of Docker Compose: compose exec tools bash."""
+    replace_by(*context.args)
+
+
+def replace_by(*arguments: str) -> NoReturn:
+    """Become Compose, which the terminal then speaks to."""
+    os.chdir(REPO)
+    os.execvp("docker", command("--profile=*", *arguments))
 
 
 @app.command()

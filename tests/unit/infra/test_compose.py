@@ -13,8 +13,8 @@ from infra.native.services import SERVICES, Service
 
 COMPOSE = yaml.safe_load((REPO / "docker-compose.yml").read_text())
 CONTAINERS: dict[str, Any] = COMPOSE["services"]
-# What one runtime has as a service and the other as a command: `make docs`; a shell.
-ONLY_IN_DOCKER = {"docs", "tools"}
+# `make docs` and a shell are commands natively; there, Trino is one process.
+ONLY_IN_DOCKER = {"docs", "tools", "trino-worker"}
 STEPS = {name for name in CONTAINERS if name.endswith(("-prepare", "-setup"))}
 SERVING = sorted(CONTAINERS.keys() - STEPS)
 
