@@ -80,6 +80,7 @@ def one(service: str) -> Service:
 def down() -> None:
     """Stop all that `up` started; data stays. Harmless when nothing runs."""
     if env_file().exists():
+        ensure_env(env_file())  # one of an older version lacks what is new
         stack.down(environment())
 
 
