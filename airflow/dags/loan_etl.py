@@ -62,7 +62,8 @@ with DAG(
             execution_mode=ExecutionMode.WATCHER,
             invocation_mode=InvocationMode.SUBPROCESS,
             dbt_executable_path=REPO / ".venv/bin/dbt",
-            setup_operator_args={"pool": TRINO_POOL, "callback": lineage.emit},
+            # A second try of it would do nothing: those who watch it do its work, each its own.
+            setup_operator_args={"pool": TRINO_POOL, "callback": lineage.emit, "retries": 0},
         ),
     )
     count_each_test_once(dbt)

@@ -1,7 +1,6 @@
 """The pipelines in a running scheduler, asked for through Airflow's web UI and its API."""
 
 import json
-import random
 import subprocess
 import sys
 import time
@@ -20,7 +19,6 @@ from infra.native.paths import REPO
 from infra.native.stack import Supervisor
 from tests.browser import clean_page
 from tests.faults.dbt import build_silver
-from tests.faults.scene import Scene
 from tests.stack import ingest, native
 
 STATE = "iceberg.silver.int_loan_applications__state"
@@ -64,19 +62,20 @@ def newest(airflow: Airflow, pipeline: str) -> str:
     return str(next(ours, {}).get("dag_run_id", ""))
 
 
-def states(airflow: Airflow, pipeline: str) -> dict[str, str]:
-    """What became of each task of the newest run; dbt's without their group's name."""
-    tasks = airflow.tasks(pipeline, newest(airflow, pipeline))
+def states(airflow: Airflow, pipeline: str, run: str | None = None) -> dict[str, str]:
+    """What became of each task of a run, or the newest; dbt's without their group's name."""
+    tasks = airflow.tasks(pipeline, run or newest(airflow, pipeline))
     return {task["task_id"].removeprefix("dbt."): task["state"] for task in tasks}
 
 
-def wait_for(airflow: Airflow, pipeline: str, task: str, state: str, since: str) -> None:
-    """Wait until a task of the run that follows `since` comes to a state."""
+def wait_for(airflow: Airflow, pipeline: str, task: str, state: str, since: str) -> str:
+    """Wait until a task of the run that follows `since` comes to a state; the run."""
     while (run := newest(airflow, pipeline)) == since:
         time.sleep(0.5)
-    while states(airflow, pipeline).get(task) != state:
+    while states(airflow, pipeline, run).get(task) != state:
         assert airflow.state(pipeline, run) != "failed"
         time.sleep(0.5)
+    return run
 
 
 def test_a_batch_started_in_the_web_ui_brings_the_lake_to_the_sources_state(
@@ -92,11 +91,11 @@ def test_a_batch_started_in_the_web_ui_brings_the_lake_to_the_sources_state(
         page.goto(f"{airflow.url}/dags/loan_batch_ingestion")
         page.get_by_role("button", name="Trigger Dag").click()
         page.get_by_role("dialog").get_by_role("button", name="Trigger", exact=True).click()
-        see_it_turn_green(page, airflow, known)
+        run = see_it_turn_green(page, airflow, known)
         if request.config.getoption("--screenshots"):
             page.screenshot(path=PICTURE)
     pipelines("pause")
-    assert set(states(airflow, "loan_etl").values()) == {"success"}
+    assert set(states(airflow, "loan_etl", run).values()) == {"success"}
     ingest("reconcile")
     [[features]] = lake(stack, "select count(*) from iceberg.gold.loan_features")
     [[silver]] = lake(stack, "select count(*) from iceberg.silver.loan_applications")
@@ -136,11 +135,12 @@ def show_graph(page: Page, airflow: Airflow, pipeline: str) -> None:
         expect(page.locator(f".react-flow__node[data-id='{task}']")).to_be_attached()
 
 
-def see_it_turn_green(page: Page, airflow: Airflow, known: str) -> None:
+def see_it_turn_green(page: Page, airflow: Airflow, known: str) -> str:
     page.goto("about:blank")  # it would look for news all the time
-    wait_for(airflow, "loan_etl", "reconcile", "success", known)
-    page.goto(f"{airflow.url}/dags/loan_etl/runs/{newest(airflow, 'loan_etl')}")
+    run = wait_for(airflow, "loan_etl", "reconcile", "success", known)
+    page.goto(f"{airflow.url}/dags/loan_etl/runs/{run}")
     expect(page.get_by_text("Success").first).to_be_visible()
+    return run
 
 
 def test_a_backfill_of_what_did_not_change_changes_nothing(
@@ -170,7 +170,7 @@ def test_a_failing_test_stops_what_is_behind_it_and_names_itself(
     assert after["loan_applications.run"] == after["loan_features.run"] == "upstream_failed"
     assert after["materialize_features"] == after["reconcile"] == "upstream_failed"
     failed = {task for task, state in after.items() if state == "failed"}
-    assert failed == {"int_loan_applications__state.test"}
+    assert failed == {"dbt_producer_watcher", "int_loan_applications__state.test"}
     assert "unique_int_loan_applications__state_application_id" in said
     assert "dbt_test_failures" in said
 
@@ -185,21 +185,6 @@ def test_without_minio_a_batch_says_so_and_cleared_it_does_its_work(airflow: Air
     assert "cannot reach the object store" in said
     assert "python -m infra.airflow clear loan_batch_ingestion" in said
     pipelines("clear", "loan_batch_ingestion")
-
-
-def test_what_was_killed_in_the_middle_is_done_in_the_end(airflow: Airflow) -> None:
-    """Trino while dbt runs, the scheduler while the tasks do what that dbt has left."""
-    scene, known = Scene(environment(), random.Random(0)), newest(airflow, "loan_etl")
-    with started("run", "loan_etl") as process:
-        wait_for(airflow, "loan_etl", "loan_applications.run", "success", known)
-        scene.kill("trino")
-        wait_for(airflow, "loan_etl", "dbt_producer_watcher", "skipped", known)
-        scene.kill("airflow-scheduler")
-        process.communicate()
-    if process.returncode:  # a task has met both
-        pipelines("clear", "loan_etl")
-    assert set(states(airflow, "loan_etl").values()) == {"success", "skipped"}
-    ingest("reconcile")
 
 
 def test_maintenance_says_what_the_commands_say(airflow: Airflow) -> None:
