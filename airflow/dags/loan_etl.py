@@ -62,8 +62,13 @@ with DAG(
             execution_mode=ExecutionMode.WATCHER,
             invocation_mode=InvocationMode.SUBPROCESS,
             dbt_executable_path=REPO / ".venv/bin/dbt",
-            # A second try of it would do nothing: those who watch it do its work, each its own.
-            setup_operator_args={"pool": TRINO_POOL, "callback": lineage.emit, "retries": 0},
+            # The second try of dbt's one process does nothing, and at once: it lets those who
+            # watch it do its work, each its own, so that the run gets over what was away.
+            setup_operator_args={
+                "pool": TRINO_POOL,
+                "callback": lineage.emit,
+                "retry_delay": timedelta(seconds=1),
+            },
         ),
     )
     count_each_test_once(dbt)

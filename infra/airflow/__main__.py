@@ -186,7 +186,7 @@ def tell_why(airflow: Airflow, dag: str, run: str, tasks: list[dict[str, Any]]) 
     for task in tasks:
         if task["state"] == "failed":
             out.print(f"[bold]{task['task_id']}[/], the end of its log:")
-            out.print(escape("\n".join(airflow.log(dag, run, task).splitlines()[-15:])))
+            out.print(escape("\n".join(airflow.log(dag, run, task).splitlines()[-40:])))
     raise LakehouseError(
         f"{dag} failed",
         f"mend it, then `python -m infra.airflow clear {dag}`; {airflow.url}/dags/{dag}/runs/{run}",
