@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from typing import Annotated, Any, NoReturn
@@ -30,6 +31,10 @@ ANYTHING = {"allow_extra_args": True, "ignore_unknown_options": True}
 
 def command(*arguments: str) -> list[str]:
     """Compose, with the settings of the env file and the images of versions.toml."""
+    if not shutil.which("docker"):
+        raise LakehouseError(
+            "there is no `docker` here", "install Docker with Compose, or `make up RUNTIME=native`"
+        )
     # The last one counts: an image may be named in the env file, too.
     files = (images.file_of(load_env()), env_file())
     return ["docker", "compose", *(f"--env-file={file}" for file in files), *arguments]
@@ -92,12 +97,13 @@ def logs(service: Annotated[str | None, typer.Argument(help="Default: all.")] = 
 
 @app.command()
 def clean(yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False) -> None:
-    """Stop the services and delete all their data (the volumes)."""
+    """Stop the services and delete all their data (the volumes); the env file stays."""
     if not is_set_up():
         return
     if not yes:
         typer.confirm("Delete all data of these containers?", abort=True)
     compose("--profile=*", "down", "--volumes", "--remove-orphans")
+    images.file_of(load_env()).unlink()
 
 
 def is_set_up() -> bool:
@@ -148,7 +154,10 @@ def lines(*arguments: str) -> list[dict[str, Any]]:
 
 def output(*arguments: str) -> str:
     asked = command(*arguments)
-    return subprocess.run(asked, cwd=REPO, check=True, text=True, stdout=subprocess.PIPE).stdout
+    done = subprocess.run(asked, cwd=REPO, check=False, text=True, stdout=subprocess.PIPE)
+    if done.returncode:
+        raise typer.Exit(done.returncode)  # it has said why
+    return done.stdout
 
 
 def main() -> None:

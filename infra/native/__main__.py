@@ -141,6 +141,8 @@ def clean(yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = Fals
     state = Path(load_env()["LAKEHOUSE_STATE"])
     if REPO.is_relative_to(state):
         raise LakehouseError(f"LAKEHOUSE_STATE is {state}", "give it a folder of its own")
+    if (state / "docker.env").exists():  # their passwords are in the env file
+        raise LakehouseError("there are containers' volumes, too", "`make clean RUNTIME=docker`")
     if not yes:
         typer.confirm(f"Delete all data in {state} and {env_file().name}?", abort=True)
     stack.down(environment())
