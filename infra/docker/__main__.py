@@ -68,14 +68,10 @@ def up(
         compose(*start, "--remove-orphans", COMPOSE_PROFILES=profiles)
         return
     named = [service for service in chosen if service.name in services]
-    compose(*start, *(process for s in named for process in containers(s.name, s.parts)))
+    compose(*start, *(process for s in named for process in s.programs))
     for service in named:
         if f"{service.name}-setup" in known():
             compose("run", "--rm", "--no-TTY", f"{service.name}-setup")
-
-
-def containers(name: str, parts: tuple[str, ...]) -> list[str]:
-    return [f"{name}-{part}" for part in parts] or [name]
 
 
 def known() -> list[str]:
@@ -126,7 +122,7 @@ def replace_by(*arguments: str) -> NoReturn:
 def status() -> None:
     """Show each container, its health, memory and address; exit 1 if one is not healthy."""
     env, healthy_all, found = load_env(), True, False
-    where = {containers(s.name, s.parts)[0]: s.where + s.login for s in SERVICES}
+    where = {s.programs[0]: s.where + s.login for s in SERVICES}
     table = Table("container", "state", "healthy", "memory", box=None)
     table.add_column("where", overflow="fold")
     memory = {one["ID"]: one["MemUsage"].split(" / ")[0] for one in lines("stats", "--no-stream")}

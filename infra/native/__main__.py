@@ -63,13 +63,18 @@ def up(
 @app.command(hidden=True)
 def prepare(service: str) -> None:
     """In a container: make what a service needs before it starts."""
-    one(service).prepare({**os.environ, **load_env(), **program_env({})})
+    one(service).prepare(inside())
 
 
 @app.command(hidden=True)
 def setup(service: str) -> None:
     """In a container: make what a service lacks that runs."""
-    one(service).setup({**os.environ, **load_env(), **program_env({})})
+    one(service).setup(inside())
+
+
+def inside() -> dict[str, str]:
+    """A container's settings; its image says where the programs are."""
+    return {**os.environ, **load_env(), **program_env({})}
 
 
 def one(service: str) -> Service:

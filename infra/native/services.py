@@ -41,12 +41,17 @@ class Service:
     # Only started by its name: it costs memory, and not everybody needs it.
     by_name: bool = False
 
+    @property
+    def programs(self) -> list[str]:
+        """What runs of it, whichever runtime runs it and how many of each."""
+        return [f"{self.name}-{part}" for part in self.parts] or [self.name]
+
     def processes(self, env: Settings) -> list[str]:
         """Its processes, as supervisor names them."""
         if self.count:
             numbers = range(1, int(env[self.count]) + 1)
             return [f"{self.name}:{self.name}-{number}" for number in numbers]
-        return [f"{self.name}-{part}" for part in self.parts] or [self.name]
+        return self.programs
 
 
 def postgres_healthy(env: Settings) -> bool:

@@ -26,7 +26,7 @@ from ingestion.batch.manifest import newest_manifest
 from ingestion.settings import get_settings
 from ingestion.storage import Bronze
 from tests.bench import features, pipelines, stream
-from tests.bench.measure import Measured, measure
+from tests.bench.measure import Measured, Row, measure
 from tests.stack import native, own_stack
 
 SIZES = [int(rows) for rows in (os.environ.get("ROWS") or "45000 1000000 10000000").split()]
@@ -131,7 +131,7 @@ def dbt_build(env: dict[str, str]) -> dict[str, float]:
     return {"wall_seconds": wall, "queries": queries, "trino_seconds": float(seconds)}
 
 
-def stream_table() -> list[stream.Row]:
+def stream_table() -> list[Row]:
     """Measure how fast the stream lands, and print it."""
     stream.prepare()
     landed = stream.landing()
@@ -146,27 +146,27 @@ def stream_table() -> list[stream.Row]:
     return landed
 
 
-def freshness_table() -> list[stream.Row]:
+def freshness_table() -> list[Row]:
     stream.prepare()
     fresh = stream.freshness()
     print_rows("From commit to visible in silver.loan_applications_live", fresh)
     return fresh
 
 
-def history_table() -> list[stream.Row]:
+def history_table() -> list[Row]:
     stream.prepare()
     silver = stream.silver_by_history()
     print_rows(f"Folding {stream.CHANGES:,} changes into silver (dbt run)", silver)
     return silver
 
 
-def pipelines_table() -> list[stream.Row]:
+def pipelines_table() -> list[Row]:
     measured = pipelines.measure_pipelines()
     print_rows(f"{pipelines.ROWS:,} rows, {stream.CHANGES:,} of them changed", measured)
     return measured
 
 
-def print_rows(title: str, rows: list[stream.Row]) -> None:
+def print_rows(title: str, rows: list[Row]) -> None:
     table = Table(title=title, title_justify="left")
     for column in rows[0]:
         words = isinstance(rows[0][column], str)
@@ -182,7 +182,7 @@ def as_text(value: object) -> str:
     return f"{value:,}" if isinstance(value, int) else str(value)
 
 
-def feature_tables() -> dict[str, list[features.Row]]:
+def feature_tables() -> dict[str, list[Row]]:
     tables = features.measure_features()
     for title, rows in tables.items():
         print_rows(f"Features: {title}", rows)

@@ -20,7 +20,7 @@ from feast_repo.store import gold_views, open_store
 from feast_repo.typed_postgres import table_name
 from infra.native.__main__ import environment
 from infra.native.paths import REPO
-from tests.bench.measure import Measured, measure
+from tests.bench.measure import Measured, Row, measure, seconds
 from tests.stack import native
 
 BIN = Path(sys.executable).parent
@@ -84,8 +84,6 @@ from (
 where place = 1
 """
 
-Row = dict[str, object]
-
 
 def query(sql: str) -> None:
     env = environment()
@@ -100,12 +98,6 @@ def run_psql(*commands: str) -> Measured:
     command += ["-U", env["FEAST_DB_USER"], "-d", env["FEAST_DB"]]
     arguments = [part for text in commands for part in ("-c", text)]
     return measure([*command, *arguments], PGPASSWORD=env["FEAST_DB_PASSWORD"])
-
-
-def seconds(work: Callable[[], object]) -> float:
-    began = time.monotonic()
-    work()
-    return time.monotonic() - began
 
 
 def best(work: Callable[[], object], before: Callable[[], object]) -> float:

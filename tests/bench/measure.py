@@ -10,7 +10,9 @@ import subprocess
 import sys
 import time
 from collections import namedtuple
+from collections.abc import Callable
 
+Row = dict[str, object]  # of a table that is printed and kept
 Measured = namedtuple("Measured", "seconds peak_mb")  # wall, resident
 
 
@@ -30,6 +32,12 @@ def measure(command: list[str], folder: str = ".", **env: str) -> Measured:
     if done.returncode:
         raise RuntimeError(f"{' '.join(command)} failed: {done.stderr[-2000:]}")
     return Measured(*json.loads(done.stdout))
+
+
+def seconds(work: Callable[[], object]) -> float:
+    began = time.monotonic()
+    work()
+    return time.monotonic() - began
 
 
 def main() -> int:

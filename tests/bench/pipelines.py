@@ -14,7 +14,7 @@ from infra.airflow.client import Airflow
 from infra.native.__main__ import environment
 from infra.native.paths import REPO
 from tests.bench import stream
-from tests.bench.measure import measure
+from tests.bench.measure import Row, measure
 from tests.stack import ingest
 
 BIN = Path(sys.executable).parent
@@ -31,7 +31,7 @@ WAYS = {
 }
 
 
-def measure_pipelines() -> list[stream.Row]:
+def measure_pipelines() -> list[Row]:
     """The best of REPEATS; before each, stream.CHANGES rows have changed."""
     ingest("source", "generate", "--rows", str(ROWS))
     ingest("stream", "capture")

@@ -6,7 +6,6 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +23,7 @@ from ingestion.stream.member import Member, consume, consumer_options
 from ingestion.stream.offsets import read_positions
 from ingestion.stream.topics import topic_of
 from ingestion.tables import load_tables
+from tests.bench.measure import Row, seconds
 from tests.stack import ingest
 
 BIN = Path(sys.executable).parent
@@ -35,8 +35,6 @@ ROUNDS = 3
 PROBES = 20
 HISTORIES = (1, 10, 100)
 CHANGES = 1_000
-
-Row = dict[str, object]
 
 
 def prepare() -> None:
@@ -93,12 +91,6 @@ def landing() -> list[Row]:
         for name, rate in rates.items():
             best[name] = max(best.get(name, 0), rate)
     return [{"way": name, "events_per_second": rate} for name, rate in best.items()]
-
-
-def seconds(work: Callable[[], None]) -> float:
-    began = time.monotonic()
-    work()
-    return time.monotonic() - began
 
 
 def ends() -> dict[int, int]:

@@ -104,11 +104,7 @@ def test_a_host_without_python_has_a_shell(containers: dict[str, str]) -> None:
     subprocess.run(asked, cwd=REPO, check=True)
 
 
-STAYING = [
-    f"{service.name}-{part}" if part else service.name
-    for service in SERVICES
-    for part in service.parts or ("",)
-]
+STAYING = [program for service in SERVICES for program in service.programs]
 
 
 @pytest.mark.parametrize("service", STAYING)

@@ -24,7 +24,7 @@ from infra.native.env import ensure_env
 from infra.native.errors import LakehouseError
 from infra.native.paths import INFRA, REPO
 from infra.native.services import SERVICES
-from infra.native.stack import Supervisor
+from infra.native.stack import Supervisor, tree_memory
 from tests.stack import free_offset
 
 Settings = dict[str, str]
@@ -100,18 +100,14 @@ def test_stays_under_four_gigabytes_and_airflow_under_its_own(stack: Settings) -
     lake = [service for service in SERVICES if not service.by_name and service.name != "airflow"]
     [airflow] = [service for service in SERVICES if service.name == "airflow"]
     by_process = {
-        name: sum(p.memory_full_info().pss for p in family(supervisor.info(name)["pid"]))
+        name: tree_memory(supervisor.info(name)["pid"])
         for service in [*lake, airflow]
         for name in service.processes(env)
     }
+    assert all(by_process.values()), by_process
     of_airflow = sum(by_process[name] for name in airflow.processes(env))
     assert of_airflow < 1.3 * 2**30, by_process
     assert sum(by_process.values()) < 5.3 * 2**30, by_process
-
-
-def family(pid: int) -> list[psutil.Process]:
-    process = psutil.Process(pid)
-    return [process, *process.children(recursive=True)]
 
 
 def test_a_held_port_is_named_with_its_holder(small_stack: Path) -> None:

@@ -19,10 +19,6 @@ STEPS = {name for name in CONTAINERS if name.endswith(("-prepare", "-setup"))}
 SERVING = sorted(CONTAINERS.keys() - STEPS)
 
 
-def processes(service: Service) -> list[str]:
-    return [f"{service.name}-{part}" for part in service.parts] or [service.name]
-
-
 def waits_for(container: str) -> set[str]:
     """What has to be healthy, or done, before it starts."""
     direct = set(CONTAINERS[container].get("depends_on", {}))
@@ -30,13 +26,13 @@ def waits_for(container: str) -> set[str]:
 
 
 def test_every_service_of_one_runtime_is_in_the_other() -> None:
-    native = {process for service in SERVICES for process in processes(service)}
+    native = {process for service in SERVICES for process in service.programs}
     assert native == set(SERVING) - ONLY_IN_DOCKER
 
 
 @pytest.mark.parametrize("service", SERVICES, ids=lambda service: service.name)
 def test_containers_wait_for_what_processes_wait_for(service: Service) -> None:
-    for process in processes(service):
+    for process in service.programs:
         assert waits_for(process) >= set(service.needs)
     if service.setup_needs:
         assert waits_for(f"{service.name}-setup") >= set(service.setup_needs)
@@ -54,7 +50,7 @@ def test_what_is_set_up_natively_is_set_up_in_containers(service: Service) -> No
 
 @pytest.mark.parametrize("service", SERVICES, ids=lambda service: service.name)
 def test_ports_are_those_of_env_and_only_on_its_address(service: Service) -> None:
-    published = CONTAINERS[processes(service)[0]].get("ports", [])
+    published = CONTAINERS[service.programs[0]].get("ports", [])
     # Nobody outside speaks to the controller.
     expected = [port for port in service.ports if port != "KAFKA_CONTROLLER_PORT"]
     assert [port.rpartition(":")[0] for port in published] == [
