@@ -117,6 +117,8 @@ class Supervisor:
     def stop(self) -> None:
         """Stop all daemons and supervisord itself; returns when they are gone."""
         if process := self.process():
+            with suppress(Fault, OSError):  # it does not answer: then by its signal alone
+                self.end_groups()
             process.terminate()
             psutil.wait_procs([process], timeout=100)
         left = self.family()
@@ -127,6 +129,15 @@ class Supervisor:
         for survivor in alive:
             survivor.kill()
         psutil.wait_procs(alive, timeout=10)
+
+    def end_groups(self) -> None:
+        """End one after the other, in its order; by itself it takes a second more for each."""
+        rpc = self.rpc().supervisor
+        configured = cast(list[dict[str, Any]], rpc.getAllConfigInfo())
+        priorities = {one["group"]: one["group_prio"] for one in configured}
+        for group in sorted(priorities, key=lambda name: -priorities[name]):
+            rpc.stopProcessGroup(group)
+            rpc.removeProcessGroup(group)
 
 
 def up(

@@ -109,7 +109,8 @@ def make_debian() -> None:
     """Debian from its packages, with Python and what this machine trusts."""
     root = STATE / "debian"
     shutil.rmtree(root, ignore_errors=True)
-    packages = "--include=python3.11,python3.11-venv,ca-certificates"
+    # debootstrap finds no package by what it provides: -venv needs distutils.
+    packages = "--include=python3.11,python3.11-venv,python3-distutils,ca-certificates"
     subprocess.run(
         ["debootstrap", "--variant=minbase", packages, "bookworm", str(root)], check=True
     )
