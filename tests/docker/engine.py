@@ -116,7 +116,8 @@ def make_debian() -> None:
     )
     authorities = "/etc/ssl/certs/ca-certificates.crt"
     shutil.copy(authorities, f"{root}{authorities}")
-    trust = [f"--change=ENV {name}={authorities}" for name in ("SSL_CERT_FILE", "PIP_CERT")]
+    names = ("SSL_CERT_FILE", "PIP_CERT", "REQUESTS_CA_BUNDLE")
+    trust = [f"--change=ENV {name}={authorities}" for name in names]
     pipe(
         ["tar", "-c", "-C", str(root), "."],
         ["docker", "import", *trust, "-", "stand-in/debian:test"],
