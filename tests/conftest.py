@@ -3,6 +3,7 @@
 While you write tests, `pytest --keep-stack` reuses it and leaves it running.
 """
 
+import os
 from collections.abc import Iterator
 
 import pytest
@@ -14,6 +15,14 @@ from tests.browser import chromium
 from tests.stack import own_stack
 
 WITHOUT_STACK = {REPO / "tests/unit", REPO / "tests/docker"}
+
+# Else tests would wait for Airflow as long as a person does (infra/airflow/airflow.cfg).
+IMPATIENT = {
+    "AIRFLOW__CORE__DEFAULT_TASK_RETRY_DELAY": "2",
+    "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "30",
+    "AIRFLOW__SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL": "10",
+    "AIRFLOW__SCHEDULER__SCHEDULER_HEALTH_CHECK_THRESHOLD": "10",
+}
 
 # Both would judge the machine: a fresh clone builds Unicode tables at first use.
 settings.register_profile("lakehouse", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -34,6 +43,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(scope="session")
 def stack(request: pytest.FixtureRequest) -> Iterator[dict[str, str]]:
     """The settings of a running stack, which are also in the environment."""
+    os.environ.update(IMPATIENT)
     with own_stack(".lakehouse-test", keep=request.config.getoption("--keep-stack")) as running:
         yield running
 

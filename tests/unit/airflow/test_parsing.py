@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from infra.airflow import manifest
-from infra.native.paths import REPO
+from infra.native.paths import INFRA, REPO
 
 # What a pipeline's task needs, not the file that says when it runs.
 HEAVY = {"boto3", "dbt", "feast", "ingestion", "kafka", "pandas", "psycopg2", "pyarrow", "trino"}
@@ -26,6 +26,7 @@ def parse(repo: Path = REPO) -> Any:
             "REPO": str(repo),
             "PYTHONPATH": f"{repo}:{repo}/airflow/dags",
             "AIRFLOW_HOME": os.environ["AIRFLOW_HOME"],
+            "AIRFLOW_CONFIG": str(INFRA / "airflow/airflow.cfg"),
             "BIND_HOST": "127.0.0.1",
             "DBT_DOCS_PORT": "8081",
             "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": "sqlite://",
