@@ -9,6 +9,7 @@ import shutil
 import tempfile
 import uuid
 from collections.abc import Mapping
+from itertools import chain
 from pathlib import Path
 from string import Template
 
@@ -16,7 +17,9 @@ import requests
 import sqlparse
 import trino
 from minio import Minio
+from minio.commonconfig import ENABLED, Filter
 from minio.credentials.providers import StaticProvider
+from minio.lifecycleconfig import Expiration, LifecycleConfig, Rule
 from minio.minioadmin import MinioAdmin
 
 from infra.native.errors import LakehouseError
@@ -32,8 +35,12 @@ PSQL_THEN = (
     " one that the data was made with: put that one back into .env, or `make clean`"
 )
 
-# MinIO's users: the setting that names them, and their policy.
-MINIO_USERS = {"INGESTION": "ingestion", "TRINO": "lakehouse", "HIVE": "lakehouse"}
+# MinIO's users: the setting that names them, and their policies (infra/minio/policies/).
+MINIO_USERS = {
+    "INGESTION": ["ingestion"],
+    "TRINO": ["lakehouse", "exchange"],
+    "HIVE": ["lakehouse"],
+}
 # The schema that fits metastore 4.0.1 is numbered 4.0.0.
 METASTORE_SCHEMA = "scripts/metastore/upgrade/postgres/hive-schema-4.0.0.postgres.sql"
 
@@ -102,25 +109,29 @@ def register_connector(env: Settings) -> None:
 
 
 def create_buckets(env: Settings) -> None:
-    """The three buckets, and a user with a policy for each that uses them."""
+    """The buckets, and a user with policies for each that uses them."""
     endpoint = f"{env['MINIO_HOST']}:{env['MINIO_PORT']}"
     root = StaticProvider(env["MINIO_ROOT_USER"], env["MINIO_ROOT_PASSWORD"])
     client = Minio(endpoint, credentials=root, secure=False, region=env["S3_REGION"])
-    for layer in ("BRONZE", "SILVER", "GOLD"):
-        if not client.bucket_exists(env[f"{layer}_BUCKET"]):
-            client.make_bucket(env[f"{layer}_BUCKET"])
+    for bucket in (env[f"{use}_BUCKET"] for use in ("BRONZE", "SILVER", "GOLD", "EXCHANGE")):
+        if not client.bucket_exists(bucket):
+            client.make_bucket(bucket)
+    # What a Trino that was killed could not delete any more.
+    old = Rule(ENABLED, rule_filter=Filter(prefix=""), expiration=Expiration(days=1))
+    client.set_bucket_lifecycle(env["EXCHANGE_BUCKET"], LifecycleConfig([old]))
     admin = MinioAdmin(endpoint=endpoint, credentials=root, secure=False)
-    for policy in sorted(set(MINIO_USERS.values())):
+    for policy in sorted(set(chain(*MINIO_USERS.values()))):
         text = Template((INFRA / f"minio/policies/{policy}.json").read_text()).substitute(env)
         with tempfile.NamedTemporaryFile("w") as file:
             file.write(text)
             file.flush()
             admin.policy_add(policy, file.name)
-    for user, policy in MINIO_USERS.items():
+    for user, policies in MINIO_USERS.items():
         access_key = env[f"{user}_S3_ACCESS_KEY"]
         admin.user_add(access_key, env[f"{user}_S3_SECRET_KEY"])
-        if policy not in admin.user_info(access_key):
-            admin.attach_policy([policy], access_key)
+        has = json.loads(admin.user_info(access_key)).get("policyName", "").split(",")
+        if missing := [policy for policy in policies if policy not in has]:
+            admin.attach_policy(missing, access_key)
 
 
 def create_schemas(env: Settings) -> None:

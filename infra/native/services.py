@@ -7,6 +7,7 @@ from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 
 import requests
+import trino
 from kafka import KafkaAdminClient
 from kafka.errors import KafkaError
 
@@ -46,6 +47,11 @@ class Service:
         """What runs of it, whichever runtime runs it and how many of each."""
         return [f"{self.name}-{part}" for part in self.parts] or [self.name]
 
+    def listens(self, env: Settings) -> dict[int, str]:
+        """The ports of all its processes, each with the setting that says it."""
+        number = len(self.processes(env)) if self.count else 1
+        return {int(env[port]) + n: port for port in self.ports for n in range(number)}
+
     def processes(self, env: Settings) -> list[str]:
         """Its processes, as supervisor names them."""
         if self.count:
@@ -76,6 +82,19 @@ def hive_healthy(env: Settings) -> bool:
 def trino_healthy(env: Settings) -> bool:
     answer = get(f"http://{env['TRINO_HOST']}:{env['TRINO_PORT']}/v1/info")
     return answer is not None and not answer.json()["starting"]
+
+
+def trino_workers_healthy(env: Settings) -> bool:
+    """Whoever gives out the work knows of each."""
+    host, port = env["TRINO_HOST"], int(env["TRINO_PORT"])
+    sql = "select count(*) from system.runtime.nodes where not coordinator and state = 'active'"
+    with (
+        suppress(trino.exceptions.Error),
+        trino.dbapi.connect(host, port, user="setup", max_attempts=1) as connection,
+    ):
+        [[known]] = connection.cursor().execute(sql).fetchall()
+        return bool(known >= int(env["TRINO_WORKERS"]))
+    return False
 
 
 def kafka_healthy(env: Settings) -> bool:
@@ -164,6 +183,14 @@ SERVICES = [
         where="http://{TRINO_HOST}:{TRINO_PORT}",
         setup=bootstrap.create_schemas,
         setup_needs=("hive",),
+    ),
+    Service(
+        name="trino-worker",
+        ports=("TRINO_WORKER_PORT",),
+        healthy=trino_workers_healthy,
+        where="at work for {TRINO_HOST}:{TRINO_PORT}",
+        needs=("trino",),
+        count="TRINO_WORKERS",
     ),
     Service(
         name="kafka",

@@ -238,7 +238,7 @@ def wait_until(
 def check_ports(supervisor: Supervisor, env: Settings, services: list[Service]) -> None:
     """Raise LakehouseError if somebody else holds a port that we need."""
     family = {process.pid for process in supervisor.family()}
-    wanted = {int(env[port]): (port, s.name) for s in services for port in s.ports}
+    wanted = {port: (setting, s.name) for s in services for port, setting in s.listens(env).items()}
     for held in psutil.net_connections("tcp"):
         if held.status != psutil.CONN_LISTEN or held.laddr.port not in wanted:
             continue

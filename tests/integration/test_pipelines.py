@@ -1,6 +1,7 @@
 """The pipelines in a running scheduler, asked for through Airflow's web UI and its API."""
 
 import json
+import random
 import subprocess
 import sys
 import time
@@ -19,6 +20,7 @@ from infra.native.paths import REPO
 from infra.native.stack import Supervisor
 from tests.browser import clean_page
 from tests.faults.dbt import build_silver
+from tests.faults.scene import Scene
 from tests.stack import ingest, native
 
 STATE = "iceberg.silver.int_loan_applications__state"
@@ -186,6 +188,20 @@ def test_without_minio_a_batch_says_so_and_cleared_it_does_its_work(airflow: Air
     assert "cannot reach the object store" in said
     assert "python -m infra.airflow clear loan_batch_ingestion" in said
     pipelines("clear", "loan_batch_ingestion")
+
+
+def test_what_was_killed_in_the_middle_is_done_in_the_end(airflow: Airflow) -> None:
+    """Trino while dbt runs, the scheduler while the tasks do what that dbt has left."""
+    scene, known = Scene(environment(), random.Random(0)), newest(airflow, "loan_etl")
+    with started("run", "loan_etl") as process:
+        wait_for(airflow, "loan_etl", "loan_applications.test", "success", known)
+        scene.kill("trino")
+        wait_for(airflow, "loan_etl", "dbt_producer_watcher", "skipped", known)
+        scene.kill("airflow-scheduler")
+        said, _ = process.communicate()
+    assert process.returncode == 0, said
+    assert set(states(airflow, "loan_etl").values()) == {"success", "skipped"}
+    ingest("reconcile")
 
 
 def test_maintenance_says_what_the_commands_say(airflow: Airflow) -> None:

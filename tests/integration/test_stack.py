@@ -85,7 +85,7 @@ def test_all_listen_on_loopback_only(stack: Settings) -> None:
     family = {p.pid for p in [process, *process.children(recursive=True)]}
     connections = psutil.net_connections("inet")
     bound = {c.laddr for c in connections if c.pid in family and c.status == psutil.CONN_LISTEN}
-    wanted = {int(stack[port]) for s in SERVICES if not s.by_name for port in s.ports}
+    wanted = {port for s in SERVICES if not s.by_name for port in s.listens(stack)}
     assert wanted <= {address.port for address in bound}
     addresses = {ip_address(address.ip.removeprefix("::ffff:")) for address in bound}
     assert [address for address in addresses if not address.is_loopback] == []
@@ -282,6 +282,7 @@ ALLOWED = {
     ("TRINO", "BRONZE"): {"list"},
     ("TRINO", "SILVER"): {"list", "put", "delete"},
     ("TRINO", "GOLD"): {"list", "put", "delete"},
+    ("TRINO", "EXCHANGE"): {"list", "put", "delete"},
     ("HIVE", "BRONZE"): {"list"},
     ("HIVE", "SILVER"): {"list", "put", "delete"},
     ("HIVE", "GOLD"): {"list", "put", "delete"},
@@ -289,7 +290,7 @@ ALLOWED = {
 
 
 @pytest.mark.parametrize("user", ["INGESTION", "TRINO", "HIVE"])
-@pytest.mark.parametrize("layer", ["BRONZE", "SILVER", "GOLD"])
+@pytest.mark.parametrize("layer", ["BRONZE", "SILVER", "GOLD", "EXCHANGE"])
 def test_each_minio_user_may_do_its_work_and_no_more(
     stack: Settings, user: str, layer: str
 ) -> None:

@@ -13,8 +13,10 @@ from infra.native.services import SERVICES, Service
 
 COMPOSE = yaml.safe_load((REPO / "docker-compose.yml").read_text())
 CONTAINERS: dict[str, Any] = COMPOSE["services"]
-# `make docs` and a shell are commands natively; there, Trino is one process.
-ONLY_IN_DOCKER = {"docs", "tools", "trino-worker"}
+# `make docs` and a shell are commands natively.
+ONLY_IN_DOCKER = {"docs", "tools"}
+# Nobody outside speaks to these.
+INSIDE = {"KAFKA_CONTROLLER_PORT", "TRINO_WORKER_PORT"}
 STEPS = {name for name in CONTAINERS if name.endswith(("-prepare", "-setup"))}
 SERVING = sorted(CONTAINERS.keys() - STEPS)
 
@@ -51,8 +53,7 @@ def test_what_is_set_up_natively_is_set_up_in_containers(service: Service) -> No
 @pytest.mark.parametrize("service", SERVICES, ids=lambda service: service.name)
 def test_ports_are_those_of_env_and_only_on_its_address(service: Service) -> None:
     published = CONTAINERS[service.programs[0]].get("ports", [])
-    # Nobody outside speaks to the controller.
-    expected = [port for port in service.ports if port != "KAFKA_CONTROLLER_PORT"]
+    expected = [port for port in service.ports if port not in INSIDE]
     assert [port.rpartition(":")[0] for port in published] == [
         f"${{BIND_HOST}}:${{{port}}}" for port in expected
     ]

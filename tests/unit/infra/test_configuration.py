@@ -78,7 +78,8 @@ def test_minio_is_told_its_release() -> None:
 
 
 def test_ingestion_may_not_delete_nor_leave_bronze() -> None:
-    policy = json.loads((INFRA / f"minio/policies/{MINIO_USERS['INGESTION']}.json").read_text())
+    [name] = MINIO_USERS["INGESTION"]
+    policy = json.loads((INFRA / f"minio/policies/{name}.json").read_text())
     actions = {action for s in policy["Statement"] for action in s["Action"]}
     resources = {resource for s in policy["Statement"] for resource in s["Resource"]}
     assert not any("Delete" in action or "*" in action for action in actions)

@@ -1,0 +1,73 @@
+"""More Trinos than one, and one of them killed in the middle of a query."""
+
+import os
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+import trino
+from dotenv import set_key
+
+from infra.native.env import ensure_env, load_env
+from infra.native.stack import Supervisor
+from tests.stack import free_offset, native
+
+WORKERS = 2
+ROWS, KEYS = 20_000_000, 1000
+# Its numbers come in splits, which all three share; grouped, they change hands.
+QUERY = f"""
+create table iceberg.silver.scaled as
+select number % {KEYS} as key, count(*) as numbers, count(distinct number / 7) as sevenths
+from table(sequence(1, {ROWS})) as t(number)
+group by 1
+"""
+BUSY = """
+select t.node_id
+from system.runtime.tasks as t join system.runtime.queries as q on q.query_id = t.query_id
+where q.query like '%create table%' and q.user = 'admin' and q.query not like '%runtime%'
+  and t.node_id like 'worker-%' and t.state = 'RUNNING' and t.raw_input_rows > 0
+"""
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+    """A Trino with two that only work, which retries what one of them was at."""
+    folder = tmp_path_factory.mktemp("cluster")
+    before = dict(os.environ)
+    ensure_env(folder / ".env", state=str(folder / "state"), port_offset=free_offset())
+    set_key(folder / ".env", "TRINO_WORKERS", str(WORKERS), quote_mode="never")
+    set_key(folder / ".env", "TRINO_RETRY_POLICY", "TASK", quote_mode="never")
+    os.environ["ENV_FILE"] = str(folder / ".env")
+    try:
+        native("up", "trino-worker", "hive")
+        yield load_env()
+    finally:
+        native("down")
+        os.environ.clear()
+        os.environ.update(before)
+
+
+def ask(cluster: dict[str, str], sql: str) -> list[Any]:
+    host, port = cluster["TRINO_HOST"], int(cluster["TRINO_PORT"])
+    with trino.dbapi.connect(host, port, user="admin") as connection:
+        return list(connection.cursor().execute(sql).fetchall())
+
+
+def test_the_workers_are_known(cluster: dict[str, str]) -> None:
+    nodes = "select node_id, coordinator from system.runtime.nodes where state = 'active'"
+    expected = [["coordinator", True], ["worker-1", False], ["worker-2", False]]
+    assert sorted(ask(cluster, nodes)) == expected
+
+
+def test_a_query_whose_worker_is_killed_ends_right(cluster: dict[str, str]) -> None:
+    with ThreadPoolExecutor(1) as pool:
+        query = pool.submit(ask, cluster, QUERY)
+        while not (busy := ask(cluster, BUSY)):
+            assert not query.done(), query.result()
+        supervisor = Supervisor(load_env()).rpc().supervisor
+        supervisor.signalProcess(f"trino-worker:trino-{busy[0][0]}", "KILL")
+        assert not query.done()
+        query.result()
+    found = "select count(*), sum(numbers), min(sevenths) from iceberg.silver.scaled"
+    assert ask(cluster, found) == [[KEYS, ROWS, ROWS // KEYS]]
