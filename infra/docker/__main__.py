@@ -35,9 +35,12 @@ def command(*arguments: str) -> list[str]:
         raise LakehouseError(
             "there is no `docker` here", "install Docker with Compose, or `make up RUNTIME=native`"
         )
+    return ["docker", "compose", *env_files(), *arguments]
+
+
+def env_files() -> list[str]:
     # The last one counts: an image may be named in the env file, too.
-    files = (images.file_of(load_env()), env_file())
-    return ["docker", "compose", *(f"--env-file={file}" for file in files), *arguments]
+    return [f"--env-file={file}" for file in (images.file_of(load_env()), env_file())]
 
 
 def compose(*arguments: str, **environment: str) -> None:

@@ -62,12 +62,6 @@ def run(module: str, *arguments: str) -> str:
     return done.stdout
 
 
-def test_compose_has_nothing_to_say(containers: dict[str, str]) -> None:
-    asked = command("--profile=*", "config", "--quiet")
-    done = subprocess.run(asked, cwd=REPO, check=True, text=True, capture_output=True)
-    assert (done.stdout, done.stderr) == ("", "")
-
-
 def test_nobody_is_root_and_nothing_of_the_image_can_be_written(containers: dict[str, str]) -> None:
     for one in lines("ps", "--all"):
         asked = "{{.Config.User}} {{.HostConfig.ReadonlyRootfs}} {{.HostConfig.CapDrop}}"
