@@ -106,7 +106,10 @@ def clean(yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = Fals
 
 
 def is_set_up() -> bool:
-    return env_file().exists() and images.file_of(load_env()).exists()
+    if not env_file().exists():
+        return False
+    ensure_env(env_file())  # one of an older version lacks what is new
+    return images.file_of(load_env()).exists()
 
 
 @app.command("compose", context_settings=ANYTHING)
