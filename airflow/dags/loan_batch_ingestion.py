@@ -10,6 +10,8 @@ from airflow.providers.standard.operators.bash import BashOperator
 from airflow.sdk import DAG, Param
 from lakehouse import BRONZE, COMMAND, DEFAULTS, TABLES, command, cron
 
+from infra.airflow import lineage
+
 INTERVAL = (
     "{{ '--from ' ~ (data_interval_start | ts) ~ ' --to ' ~ (data_interval_end | ts)"
     " if dag_run.run_type == 'backfill' and params.mode == 'incremental' else '' }}"
@@ -41,5 +43,7 @@ with DAG(
         **COMMAND,
     ).expand(env=[{"TABLE": name} for name in TABLES])
     show = command("show_to_trino", "python -m ingestion bronze-tables")
-    verify = command("verify", "python -m ingestion verify", outlets=BRONZE)
+    verify = command(
+        "verify", "python -m ingestion verify", outlets=BRONZE, on_success_callback=lineage.landed
+    )
     land >> show >> verify

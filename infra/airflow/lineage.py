@@ -1,10 +1,16 @@
-"""Where each table comes from, as OpenLineage events of a run of dbt.
+"""Where each table comes from, as OpenLineage events.
 
 `OPENLINEAGE_URL` says which backend gets them; without one they go into a file of the
 state folder, a line each (`infra/native/bin/airflow` sets both).
 """
 
+import os
+from datetime import UTC, datetime
 from typing import Any
+
+import yaml
+
+from infra.native.paths import REPO
 
 
 def emit(_: str, context: Any) -> None:  # noqa: ANN401 (Airflow's)
@@ -19,4 +25,33 @@ def emit(_: str, context: Any) -> None:  # noqa: ANN401 (Airflow's)
     client = OpenLineageClient()
     for event in context["task"].openlineage_events_completes:
         client.emit(event)
+    client.close()
+
+
+def landed(context: Any) -> None:  # noqa: ANN401 (Airflow's)
+    """Send what bronze's tables come from: the source's, by batch (x) and by stream (x_changes)."""
+    from openlineage.client import OpenLineageClient, event_v2  # noqa: PLC0415
+    from openlineage.client.uuid import generate_new_uuid  # noqa: PLC0415
+
+    env = os.environ
+    source = f"postgres://{env['POSTGRES_HOST']}:{env['POSTGRES_PORT']}"
+    lake = f"trino://{env['TRINO_HOST']}:{env['TRINO_PORT']}"
+    ingested = yaml.safe_load((REPO / "ingestion/tables.yml").read_text())
+    tables = [
+        (table["source"], f"{ingested['bronze_schema']}.{table['name']}{suffix}")
+        for table in ingested["tables"]
+        for suffix in ("", "_changes")
+    ]
+    client = OpenLineageClient()
+    for read, written in tables:
+        client.emit(
+            event_v2.RunEvent(
+                eventType=event_v2.RunState.COMPLETE,
+                eventTime=datetime.now(UTC).isoformat(),
+                run=event_v2.Run(str(generate_new_uuid())),
+                job=event_v2.Job(context["dag"].dag_id, written),
+                inputs=[event_v2.InputDataset(source, f"{env['SOURCE_DB']}.{read}")],
+                outputs=[event_v2.OutputDataset(lake, written)],
+            )
+        )
     client.close()

@@ -80,11 +80,17 @@ def choose_images() -> None:
     if all(answers("image", "inspect", i) or answers("pull", i) for i in wanted.values()):
         return
     for name in STAND_INS:
-        if not answers("image", "inspect", f"stand-in/{name}:test"):
+        if not answers("image", "inspect", stand_in(name)):
             make_stand_in(name)
     for name in OFFICIAL:
         image = "debian" if name in BASES else name.removesuffix("_IMAGE").lower()
-        os.environ[name] = f"stand-in/{image}:test"
+        os.environ[name] = stand_in(image)
+
+
+def stand_in(name: str) -> str:
+    """The image's name; one made of a program is another when that is."""
+    of_program = name in ("trino", "kafka")
+    return f"stand-in/{name}:{program_folder(name).name if of_program else 'test'}"
 
 
 def make_stand_in(name: str) -> None:
@@ -101,7 +107,7 @@ def make_stand_in(name: str) -> None:
         files[name] = ["-C", str(program_folder(name)), "--exclude=start.aot", "."]
     dockerfile = f"{name}.Dockerfile"
     pack = ["tar", "-c", "-C", str(HERE), dockerfile, *files[name]]
-    build = ["docker", "build", "-q", "-f", dockerfile, "-t", f"stand-in/{name}:test", "-"]
+    build = ["docker", "build", "-q", "-f", dockerfile, "-t", stand_in(name), "-"]
     pipe(pack, build)
 
 
@@ -120,7 +126,7 @@ def make_debian() -> None:
     trust = [f"--change=ENV {name}={authorities}" for name in names]
     pipe(
         ["tar", "-c", "-C", str(root), "."],
-        ["docker", "import", *trust, "-", "stand-in/debian:test"],
+        ["docker", "import", *trust, "-", stand_in("debian")],
     )
     shutil.rmtree(root)
 

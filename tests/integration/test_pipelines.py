@@ -103,6 +103,9 @@ def test_a_batch_started_in_the_web_ui_brings_the_lake_to_the_sources_state(
     [[silver]] = lake(stack, "select count(*) from iceberg.silver.loan_applications")
     assert features == silver > 400
     assert "gold.historical_features" in lineage(stack, of="gold.loan_features")
+    bronze = "hive.bronze.loan_applications"
+    assert bronze in lineage(stack, of="silver.stg_loan_applications_batch")
+    assert lineage(stack, of=bronze) == {f"{stack['SOURCE_DB']}.public.loan_applications"}
 
 
 def lineage(stack: dict[str, str], of: str) -> set[str]:
