@@ -76,4 +76,5 @@ with DAG(
     register = command("register_features", "feast apply", "feast_repo")
     features = command("materialize_features", "python -m feast_repo.materialize")
     reconcile = command("reconcile", "python -m ingestion reconcile --live")
-    freshness >> [dbt, register] >> features >> reconcile
+    # Feast looks at the tables that it registers.
+    freshness >> dbt >> register >> features >> reconcile
