@@ -57,7 +57,11 @@ with DAG(
         # Tried again, a task runs dbt for its own model: once is enough to get over a
         # service that was away, if it had the time to start, and a test that fails will
         # fail again.
-        operator_args={"retries": 1, "retry_delay": timedelta(minutes=1)},
+        operator_args={
+            "retries": 1,
+            "retry_delay": timedelta(seconds=30),
+            "retry_exponential_backoff": 0,
+        },
         execution_config=ExecutionConfig(
             execution_mode=ExecutionMode.WATCHER,
             invocation_mode=InvocationMode.SUBPROCESS,

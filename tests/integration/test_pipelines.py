@@ -166,11 +166,15 @@ def test_a_failing_test_stops_what_is_behind_it_and_names_itself(
     airflow: Airflow, stack: dict[str, str]
 ) -> None:
     assert build_silver().returncode == 0  # or a change would meet the row, and dbt fail before
-    lake(stack, f"insert into {STATE} select * from {STATE} where application_id = 7")
+    kept = "iceberg.silver.kept"
+    lake(stack, f"create table {kept} as select * from {STATE} where application_id = 7")
+    lake(stack, f"insert into {STATE} select * from {kept}")
     try:
         said = pipelines("run", "loan_etl", ok=False)
     finally:
         lake(stack, f"delete from {STATE} where application_id = 7")
+        lake(stack, f"insert into {STATE} select * from {kept}")
+        lake(stack, f"drop table {kept}")
     after = states(airflow, "loan_etl")
     assert after["int_loan_applications__state.test"] == "failed"
     assert after["loan_applications.run"] == after["loan_features.run"] == "upstream_failed"
@@ -184,7 +188,6 @@ def test_a_failing_test_stops_what_is_behind_it_and_names_itself(
 def test_without_minio_a_batch_says_so_and_cleared_it_does_its_work(airflow: Airflow) -> None:
     Supervisor(environment()).rpc().supervisor.stopProcess("minio")
     try:
-        # Whole: it also brings back the row that the last test broke, and took away.
         said = pipelines("run", "loan_batch_ingestion", "--full", ok=False)
     finally:
         native("up", "minio")
