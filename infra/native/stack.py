@@ -122,9 +122,11 @@ class Supervisor:
             process.terminate()
             psutil.wait_procs([process], timeout=100)
         left = self.family()
-        for orphan in left:  # INT is a clean stop for each of them
-            with suppress(psutil.Error):
-                orphan.send_signal(signal.SIGINT)
+        # INT, for PostgreSQL would wait for its clients; Airflow's workers obey TERM alone.
+        for orphan in left:
+            for stop in (signal.SIGTERM, signal.SIGINT):
+                with suppress(psutil.Error):
+                    orphan.send_signal(stop)
         _, alive = psutil.wait_procs(left, timeout=60)
         for survivor in alive:
             survivor.kill()
