@@ -5,6 +5,7 @@ state folder, a line each (`infra/native/bin/airflow` sets both).
 """
 
 import os
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -19,18 +20,22 @@ def emit(_: str, context: Any) -> None:  # noqa: ANN401 (Airflow's)
     Cosmos reads the events out of dbt's artifacts, one for each model; whoever listens is
     looked for by the environment (``OpenLineageClient``).
     """
+    send(context["task"].openlineage_events_completes)
+
+
+def send(events: Iterable[Any]) -> None:
     # Not above: reading the pipelines must not wait for it.
     from openlineage.client import OpenLineageClient  # noqa: PLC0415
 
     client = OpenLineageClient()
-    for event in context["task"].openlineage_events_completes:
+    for event in events:
         client.emit(event)
     client.close()
 
 
 def landed(context: Any) -> None:  # noqa: ANN401 (Airflow's)
     """Send what bronze's tables come from: the source's, by batch (x) and by stream (x_changes)."""
-    from openlineage.client import OpenLineageClient, event_v2  # noqa: PLC0415
+    from openlineage.client import event_v2  # noqa: PLC0415
     from openlineage.client.uuid import generate_new_uuid  # noqa: PLC0415
 
     env = os.environ
@@ -42,16 +47,14 @@ def landed(context: Any) -> None:  # noqa: ANN401 (Airflow's)
         for table in ingested["tables"]
         for suffix in ("", "_changes")
     ]
-    client = OpenLineageClient()
-    for read, written in tables:
-        client.emit(
-            event_v2.RunEvent(
-                eventType=event_v2.RunState.COMPLETE,
-                eventTime=datetime.now(UTC).isoformat(),
-                run=event_v2.Run(str(generate_new_uuid())),
-                job=event_v2.Job(context["dag"].dag_id, written),
-                inputs=[event_v2.InputDataset(source, f"{env['SOURCE_DB']}.{read}")],
-                outputs=[event_v2.OutputDataset(lake, written)],
-            )
+    send(
+        event_v2.RunEvent(
+            eventType=event_v2.RunState.COMPLETE,
+            eventTime=datetime.now(UTC).isoformat(),
+            run=event_v2.Run(str(generate_new_uuid())),
+            job=event_v2.Job(context["dag"].dag_id, written),
+            inputs=[event_v2.InputDataset(source, f"{env['SOURCE_DB']}.{read}")],
+            outputs=[event_v2.OutputDataset(lake, written)],
         )
-    client.close()
+        for read, written in tables
+    )

@@ -109,7 +109,7 @@ def test_needs_the_memory_that_the_readme_asks_for(stack: Settings) -> None:
     }
     assert all(by_process.values()), by_process
     of_airflow = sum(by_process[name] for name in airflow.processes(env))
-    assert of_airflow < 1.5e9, by_process
+    assert of_airflow < 1.3 * 2**30, by_process
     assert sum(by_process.values()) < 6e9, by_process
 
 
