@@ -15,8 +15,9 @@ WITHOUT_AIRFLOW := $(filter 0,$(AIRFLOW))
 ENV_FILE ?= .env
 export ENV_FILE
 
-# native or docker: what the last `make up` was told.
-RUNTIME := $(or $(shell sed -n 's/^RUNTIME=//p' $(ENV_FILE) 2>/dev/null),native)
+# What the last `make up` chose; before the first one, docker if an engine answers.
+ENGINE = $(shell docker compose version >/dev/null 2>&1 && docker info >/dev/null 2>&1 && echo docker)
+RUNTIME := $(or $(shell sed -n 's/^RUNTIME=//p' $(ENV_FILE) 2>/dev/null),$(ENGINE),native)
 
 CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/loan-lakehouse
 UV_VERSION := $(shell sed -n 's/^uv = "\(.*\)"/\1/p' infra/versions.toml)

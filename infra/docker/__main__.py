@@ -60,7 +60,8 @@ def up(
     """Start the services in the order of their health; harmless when they run."""
     ensure_env(env_file())
     chosen = choose(services, without)
-    choose_runtime("docker")
+    if choose_runtime("docker"):
+        console.print("in containers, from now on (`make up RUNTIME=native` goes without)")
     images.write(load_env())
     if build:
         # One after the other: the builder without buildx does not see what they share.

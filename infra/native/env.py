@@ -74,11 +74,18 @@ def load_env() -> dict[str, str]:
     return settings
 
 
-def choose_runtime(name: str) -> None:
-    """End what another runtime runs, and remember which one `make down` shall mean."""
-    if (other := load_env()["RUNTIME"]) != name:
-        subprocess.run([sys.executable, "-m", f"infra.{other}", "down"], cwd=REPO, check=True)
-        set_key(env_file(), "RUNTIME", name, quote_mode="never")
+def choose_runtime(name: str) -> bool:
+    """End what another runtime runs, and remember which one `make down` shall mean.
+
+    Returns whether it was another one, or none, before.
+    """
+    before = load_env()["RUNTIME"]
+    if before == name:
+        return False
+    if before:
+        subprocess.run([sys.executable, "-m", f"infra.{before}", "down"], cwd=REPO, check=True)
+    set_key(env_file(), "RUNTIME", name, quote_mode="never")
+    return True
 
 
 def program_env(programs: dict[str, Path]) -> dict[str, str]:

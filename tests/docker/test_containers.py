@@ -39,7 +39,8 @@ def containers() -> Iterator[dict[str, str]]:
         run("infra.native", "env", f"--state={NAME}/state", f"--port-offset={free_offset()}")
         set_key(REPO / NAME / ".env", "TRINO_WORKERS", "1", quote_mode="never")
         try:
-            run("infra.docker", "up")
+            # An engine answers, and nobody has said which runtime.
+            subprocess.run(["make", "up"], cwd=REPO, check=True)
             os.environ.update(load_env())
             yield load_env()
         finally:
@@ -60,6 +61,11 @@ def run(module: str, *arguments: str) -> str:
     print(done.stdout, flush=True)
     assert not done.returncode, f"{module} failed"
     return done.stdout
+
+
+def test_where_an_engine_answers_it_is_taken(containers: dict[str, str]) -> None:
+    assert containers["RUNTIME"] == "docker"
+    assert "runtime: docker" in subprocess.check_output(["make", "status"], cwd=REPO, text=True)
 
 
 def test_nobody_is_root_and_nothing_of_the_image_can_be_written(containers: dict[str, str]) -> None:
