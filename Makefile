@@ -23,6 +23,9 @@ CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/loan-lakehouse
 UV_VERSION := $(shell sed -n 's/^uv = "\(.*\)"/\1/p' infra/versions.toml)
 UV := $(CACHE)/uv-$(UV_VERSION)/uv
 export UV_PYTHON_DOWNLOADS := never
+# Half a minute, once. Else, where PYTHONDONTWRITEBYTECODE is set, every command would compile
+# what it imports: dbt and Feast for seconds each.
+export UV_COMPILE_BYTECODE := 1
 
 # Touched when an environment is complete: a folder alone may be half made.
 VENV := .venv/.ready

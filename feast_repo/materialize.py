@@ -7,8 +7,10 @@ replaces all that differs, in all views, and nobody reads half of it.
 """
 
 import argparse
+import sys
 import time
 from collections.abc import Iterator
+from contextlib import chdir
 from datetime import UTC, datetime, timedelta
 from itertools import islice
 from typing import NamedTuple
@@ -17,6 +19,7 @@ import psycopg
 import trino
 from feast import FeatureStore, FeatureView
 from feast.feature_view import FeatureViewState
+from feast.repo_operations import apply_total
 from psycopg import sql
 from psycopg.copy import QueuedLibpqWriter
 from rich.console import Console
@@ -222,6 +225,13 @@ def record(store: FeatureStore, view: FeatureView, changed: bool) -> None:
         store.registry.apply_materialization(view, store.project, since, now)
 
 
+def apply(store: FeatureStore) -> None:
+    """What `feast apply` does, in its folder."""
+    with chdir(store.repo_path):
+        sys.path.append(str(store.repo_path))  # as it does: the definitions import each other
+        apply_total(store.config, store.repo_path, skip_source_validation=False)
+
+
 def report(console: Console, done: list[Done], seconds: float) -> None:
     for one in done:
         if not (one.removed or one.written):
@@ -237,6 +247,7 @@ def report(console: Console, done: list[Done], seconds: float) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m feast_repo.materialize", description=__doc__)
     parser.add_argument("--all", action="store_true", help="write every row, whatever is there")
+    parser.add_argument("--apply", action="store_true", help="do `feast apply` first")
     arguments = parser.parse_args()
 
     def command(console: Console) -> int:
@@ -248,6 +259,8 @@ def main() -> None:
             transient=True,
             disable=not console.is_terminal,
         ) as progress:
+            if arguments.apply:  # in this process: to import Feast takes longer than this does
+                apply(open_store())
             store, began = open_store(), time.monotonic()
             done = materialize(store, progress, arguments.all)
         report(console, done, time.monotonic() - began)

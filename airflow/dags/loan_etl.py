@@ -1,4 +1,4 @@
-"""Bronze to silver, gold and features: dbt's graph, then Feast, then the proof.
+"""Bronze to silver, gold and features: dbt's graph, then Feast and the proof.
 
 It starts when a batch has landed, and every hour for what came by the stream. One dbt
 process builds and tests everything; the tasks of the group `dbt` watch it, one a model
@@ -58,6 +58,7 @@ with DAG(
         # service that was away, if it had the time to start, and a test that fails will
         # fail again.
         operator_args={
+            "poke_interval": 2,
             "retries": 1,
             "retry_delay": timedelta(seconds=30),
             "retry_exponential_backoff": 0,
@@ -77,8 +78,6 @@ with DAG(
     )
     count_each_test_once(dbt)
     link_to_docs(dbt)
-    register = command("register_features", "feast apply", "feast_repo")
-    features = command("materialize_features", "python -m feast_repo.materialize")
+    features = command("materialize_features", "python -m feast_repo.materialize --apply")
     reconcile = command("reconcile", "python -m ingestion reconcile --live")
-    # Feast looks at the tables that it registers.
-    freshness >> dbt >> register >> features >> reconcile
+    freshness >> dbt >> [features, reconcile]

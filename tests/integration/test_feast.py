@@ -98,6 +98,16 @@ def test_applying_again_changes_nothing(repo: Path, store: FeatureStore) -> None
     assert read_online(store, [1]).credit_history__credit_score.tolist() == [601]
 
 
+def test_materialising_applies_first_if_told_to(repo: Path, store: FeatureStore) -> None:
+    name = store.list_feature_services()[0].name
+    store.delete_feature_service(name)
+    for arguments, known in ([], False), (["--apply"], True):
+        done = command("materialize", *arguments)
+        assert done.returncode == 0, done.stderr
+        services = FeatureStore(repo_path=str(repo)).list_feature_services()
+        assert (name in [service.name for service in services]) == known
+
+
 def test_features_are_those_of_the_point_in_time(lake: SmallLake, store: FeatureStore) -> None:
     # Of each application: the moment before it became what it is, that moment, and
     # one later. Feast cuts the latest of all moments to milliseconds, and then

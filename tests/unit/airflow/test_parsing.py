@@ -16,11 +16,25 @@ from infra.native.paths import INFRA, REPO
 HEAVY = {"boto3", "dbt", "feast", "ingestion", "kafka", "pandas", "psycopg2", "pyarrow", "trino"}
 
 
+# What the executor's process knows of a package when its first task is forked.
+WARM = """
+import json, sys
+from airflow.executors.local_executor import LocalExecutor
+from infra.airflow.executor import WarmExecutor
+LocalExecutor.start = lambda self: print(json.dumps(sorted(sys.modules)))
+WarmExecutor(parallelism=1).start()
+"""
+
+
 def parse(repo: Path = REPO) -> Any:
     """What Airflow makes of the files; without a service, and without settings."""
-    here = Path(__file__).parent
+    return in_airflow(repo, str(Path(__file__).parent / "parse.py"))
+
+
+def in_airflow(repo: Path, *arguments: str) -> Any:
+    """What a Python program prints in Airflow's environment, as JSON, in its last line."""
     done = subprocess.run(
-        [REPO / ".venv-airflow/bin/python", here / "parse.py"],
+        [REPO / ".venv-airflow/bin/python", *arguments],
         env={
             "PATH": os.environ["PATH"],
             "REPO": str(repo),
@@ -116,6 +130,12 @@ def test_whoever_writes_silver_and_gold_holds_the_one_slot(parsed: Any) -> None:
         if task["pool"] == "trino"
     }
     assert writers == {"dbt.dbt_producer_watcher", "upkeep"}
+
+
+def test_a_task_finds_libraries_imported_and_reads_our_files_anew(parsed: Any) -> None:
+    known = in_airflow(REPO, "-c", WARM)
+    assert {"cosmos", "airflow.providers.standard.operators.bash"} <= set(known)
+    assert not {"lakehouse", "infra.airflow", "infra.airflow.manifest"} & set(known)
 
 
 def test_a_stale_graph_says_what_to_do(parsed: Any, tmp_path: Path) -> None:
