@@ -98,9 +98,10 @@ def test_applying_again_changes_nothing(repo: Path, store: FeatureStore) -> None
     assert read_online(store, [1]).credit_history__credit_score.tolist() == [601]
 
 
-def test_materialising_applies_first_if_told_to(repo: Path, store: FeatureStore) -> None:
-    name = store.list_feature_services()[0].name
-    store.delete_feature_service(name)
+def test_materialising_applies_first_if_told_to(repo: Path) -> None:
+    other = FeatureStore(repo_path=str(repo))
+    name = other.list_feature_services()[0].name
+    other.delete_feature_service(name)
     for arguments, known in ([], False), (["--apply"], True):
         done = command("materialize", *arguments)
         assert done.returncode == 0, done.stderr
