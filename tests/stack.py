@@ -7,7 +7,7 @@ import shutil
 import socket
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -20,15 +20,18 @@ from infra.native.paths import REPO
 
 @contextmanager
 def own_stack(
-    name: str, keep: bool = False, prepare: Callable[[], None] = lambda: None
+    name: str,
+    keep: bool = False,
+    prepare: Callable[[], None] = lambda: None,
+    services: Sequence[str] = (),
 ) -> Iterator[dict[str, str]]:
-    """Run a stack in the folder `name`, put its settings into the environment.
+    """Run a stack in the folder `name`; meanwhile, its settings are in the environment.
 
     With `keep` a stack that is there is used and left running, by any number of
     runs at a time; without, a run has it alone and begins with no data. `prepare`
-    may change the env file before the services start.
+    may change the env file before the services (default: all) start.
     """
-    folder = REPO / name
+    folder, before = REPO / name, dict(os.environ)
     os.environ["ENV_FILE"] = f"{name}/.env"
     with (REPO / f"{name}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_SH if keep else fcntl.LOCK_EX)
@@ -40,13 +43,15 @@ def own_stack(
             native("env", f"--state={name}/state", f"--port-offset={free_offset()}")
         prepare()
         try:
-            native("up")
+            native("up", *services)
             settings = load_env()
             os.environ.update(settings)
             yield settings
         finally:
             if not keep:
                 native("down")
+            os.environ.clear()
+            os.environ.update(before)
 
 
 def native(*arguments: str) -> None:

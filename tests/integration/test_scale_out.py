@@ -1,6 +1,5 @@
 """More Trinos than one, and one of them killed in the middle of a query."""
 
-import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -9,10 +8,11 @@ import pytest
 import trino
 from dotenv import set_key
 
-from infra.native.env import ensure_env, load_env
+from infra.native.env import env_file, load_env
 from infra.native.stack import Supervisor
-from tests.stack import free_offset, native
+from tests.stack import own_stack
 
+SERVICES = ("trino-worker", "hive")
 WORKERS = 2
 ROWS, KEYS = 40_000_000, 1000
 # Its numbers come in splits, which all three share; grouped, they change hands. Hashing
@@ -33,21 +33,15 @@ where q.query like '%create table%' and q.user = 'admin' and q.query not like '%
 
 
 @pytest.fixture(scope="module")
-def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+def cluster() -> Iterator[dict[str, str]]:
     """A Trino with two that only work, which retries what one of them was at."""
-    folder = tmp_path_factory.mktemp("cluster")
-    before = dict(os.environ)
-    ensure_env(folder / ".env", state=str(folder / "state"), port_offset=free_offset())
-    set_key(folder / ".env", "TRINO_WORKERS", str(WORKERS), quote_mode="never")
-    set_key(folder / ".env", "TRINO_RETRY_POLICY", "TASK", quote_mode="never")
-    os.environ["ENV_FILE"] = str(folder / ".env")
-    try:
-        native("up", "trino-worker", "hive")
-        yield load_env()
-    finally:
-        native("down")
-        os.environ.clear()
-        os.environ.update(before)
+
+    def scale_out() -> None:
+        set_key(env_file(), "TRINO_WORKERS", str(WORKERS), quote_mode="never")
+        set_key(env_file(), "TRINO_RETRY_POLICY", "TASK", quote_mode="never")
+
+    with own_stack(".lakehouse-scale", prepare=scale_out, services=SERVICES) as settings:
+        yield settings
 
 
 def ask(cluster: dict[str, str], sql: str) -> list[Any]:
