@@ -23,7 +23,7 @@ CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/loan-lakehouse
 UV_VERSION := $(shell sed -n 's/^uv = "\(.*\)"/\1/p' infra/versions.toml)
 UV := $(CACHE)/uv-$(UV_VERSION)/uv
 export UV_PYTHON_DOWNLOADS := never
-# Half a minute, once. Else, where PYTHONDONTWRITEBYTECODE is set, every command would compile
+# Ten seconds, once. Else, where PYTHONDONTWRITEBYTECODE is set, every command would compile
 # what it imports: dbt and Feast for seconds each.
 export UV_COMPILE_BYTECODE := 1
 

@@ -1,5 +1,6 @@
-"""Airflow's LocalExecutor, whose tasks begin warm."""
+"""Airflow's LocalExecutor, whose tasks begin warm and whose workers end when told to."""
 
+import signal
 import sys
 from pathlib import Path
 
@@ -19,7 +20,13 @@ class WarmExecutor(LocalExecutor):  # type: ignore[misc]  # Airflow is in an env
     def start(self) -> None:
         DagBag(str(REPO / "airflow/dags"), safe_mode=False)
         forget_own_modules()
-        super().start()
+        # A worker leaves the signal to its scheduler, also when that was killed: nothing
+        # would end it then. (A scheduler that ends by itself ends its workers otherwise.)
+        handler = signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        try:
+            super().start()
+        finally:
+            signal.signal(signal.SIGTERM, handler)
 
 
 def forget_own_modules() -> None:

@@ -16,13 +16,18 @@ from infra.native.paths import INFRA, REPO
 HEAVY = {"boto3", "dbt", "feast", "ingestion", "kafka", "pandas", "psycopg2", "pyarrow", "trino"}
 
 
-# What the executor's process knows of a package when its first task is forked.
+# What the executor's process knows and does when its workers are forked.
 WARM = """
-import json, sys
+import json, signal, sys
 from airflow.executors.local_executor import LocalExecutor
 from infra.airflow.executor import WarmExecutor
-LocalExecutor.start = lambda self: print(json.dumps(sorted(sys.modules)))
+def fork(_):
+    default = signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+    print(json.dumps({"modules": sorted(sys.modules), "obeys": default}))
+LocalExecutor.start = fork
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
 WarmExecutor(parallelism=1).start()
+assert signal.getsignal(signal.SIGTERM) == signal.SIG_IGN
 """
 
 
@@ -133,9 +138,13 @@ def test_whoever_writes_silver_and_gold_holds_the_one_slot(parsed: Any) -> None:
 
 
 def test_a_task_finds_libraries_imported_and_reads_our_files_anew(parsed: Any) -> None:
-    known = in_airflow(REPO, "-c", WARM)
-    assert {"cosmos", "airflow.providers.standard.operators.bash"} <= set(known)
-    assert not {"lakehouse", "infra.airflow", "infra.airflow.manifest"} & set(known)
+    known = set(in_airflow(REPO, "-c", WARM)["modules"])
+    assert {"cosmos", "airflow.providers.standard.operators.bash"} <= known
+    assert not {"lakehouse", "infra.airflow", "infra.airflow.manifest"} & known
+
+
+def test_a_worker_without_its_scheduler_can_be_ended(parsed: Any) -> None:
+    assert in_airflow(REPO, "-c", WARM)["obeys"]
 
 
 def test_a_stale_graph_says_what_to_do(parsed: Any, tmp_path: Path) -> None:
