@@ -54,6 +54,7 @@ with DAG(
             test_behavior=TestBehavior.AFTER_EACH,
             exclude=["resource_type:exposure"],
         ),
+        # A watcher looks that often (seconds): the default, 10, would hold up those behind it.
         # Tried again, a task runs dbt for its own model: once is enough to get over a
         # service that was away, if it had the time to start, and a test that fails will
         # fail again.

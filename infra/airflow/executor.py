@@ -18,7 +18,7 @@ class WarmExecutor(LocalExecutor):  # type: ignore[misc]  # Airflow is in an env
     """
 
     def start(self) -> None:
-        DagBag(str(REPO / "airflow/dags"), safe_mode=False)
+        DagBag(safe_mode=False)
         forget_own_modules()
         # A worker leaves the signal to its scheduler, also when that was killed: nothing
         # would end it then. (A scheduler that ends by itself ends its workers otherwise.)

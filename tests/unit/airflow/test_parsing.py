@@ -15,7 +15,6 @@ from infra.native.paths import INFRA, REPO
 # What a pipeline's task needs, not the file that says when it runs.
 HEAVY = {"boto3", "dbt", "feast", "ingestion", "kafka", "pandas", "psycopg2", "pyarrow", "trino"}
 
-
 # What the executor's process knows and does when its workers are forked.
 WARM = """
 import json, signal, sys
@@ -64,6 +63,11 @@ def parsed(tmp_path_factory: pytest.TempPathFactory) -> Any:
     os.environ["AIRFLOW_HOME"] = str(tmp_path_factory.mktemp("airflow"))
     manifest.refresh({**os.environ, "TRINO_HOST": "nowhere", "TRINO_PORT": "1"})
     return parse()
+
+
+@pytest.fixture(scope="module")
+def forked(parsed: Any) -> Any:
+    return in_airflow(REPO, "-c", WARM)
 
 
 def test_every_file_becomes_a_pipeline(parsed: Any) -> None:
@@ -137,14 +141,14 @@ def test_whoever_writes_silver_and_gold_holds_the_one_slot(parsed: Any) -> None:
     assert writers == {"dbt.dbt_producer_watcher", "upkeep"}
 
 
-def test_a_task_finds_libraries_imported_and_reads_our_files_anew(parsed: Any) -> None:
-    known = set(in_airflow(REPO, "-c", WARM)["modules"])
+def test_a_task_finds_libraries_imported_and_reads_our_files_anew(forked: Any) -> None:
+    known = set(forked["modules"])
     assert {"cosmos", "airflow.providers.standard.operators.bash"} <= known
     assert not {"lakehouse", "infra.airflow", "infra.airflow.manifest"} & known
 
 
-def test_a_worker_without_its_scheduler_can_be_ended(parsed: Any) -> None:
-    assert in_airflow(REPO, "-c", WARM)["obeys"]
+def test_a_worker_without_its_scheduler_can_be_ended(forked: Any) -> None:
+    assert forked["obeys"]
 
 
 def test_a_stale_graph_says_what_to_do(parsed: Any, tmp_path: Path) -> None:
