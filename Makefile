@@ -123,8 +123,12 @@ bench: $(VENV) $(AIRFLOW_VENV) $(BENCH_VENV) ## Measure landing, dbt and start-u
 #-------- work on it
 
 .PHONY: test
-test: $(VENV) $(AIRFLOW_VENV) ## All tests, on a real stack of their own
-	@.venv/bin/pytest tests
+test: $(VENV) $(AIRFLOW_VENV) ## The tests to run before a push, on a real stack of their own
+	@.venv/bin/pytest --durations=25 -m "not slow" tests
+
+.PHONY: test-slow
+test-slow: $(VENV) $(AIRFLOW_VENV) ## The other tests: services killed at work, the demo, pages in a browser
+	@.venv/bin/pytest --durations=25 -m slow tests
 
 .PHONY: test-unit
 test-unit: $(VENV) $(AIRFLOW_VENV) ## The tests that need no service: seconds

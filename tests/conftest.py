@@ -14,6 +14,8 @@ from infra.native.paths import REPO
 from tests.browser import chromium
 from tests.stack import own_stack
 
+pytest_plugins = ["tests.budget", "tests.folder_times"]
+
 WITHOUT_STACK = {REPO / "tests/unit", REPO / "tests/docker"}
 
 # Else tests would wait for Airflow as long as a person does (infra/airflow/airflow.cfg).

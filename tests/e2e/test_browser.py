@@ -5,6 +5,8 @@ from playwright.sync_api import Browser
 
 from tests.browser import clean_page
 
+pytestmark = pytest.mark.slow
+
 WRONG = {
     "another host: http://192.0.2.1/": "<img src='http://192.0.2.1/'>",
     "console: look": "<script>console.error('look')</script>",

@@ -55,6 +55,7 @@ where valid_from <= loaded_at and (valid_to is null or valid_to > loaded_at)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("source", SOURCES)
 def test_demo_takes_every_row_to_the_features(stack: dict[str, str], source: str) -> None:
     """The second one finds the first one's lake: all that it loads comes by both paths."""

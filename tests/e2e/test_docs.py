@@ -19,6 +19,8 @@ from tests.browser import clean_page
 from tests.integration.small_lake import SmallLake, small_lake
 from tests.stack import ingest
 
+pytestmark = pytest.mark.slow
+
 SERVICE = "feast_service_loan_approval"
 SCREENSHOT = REPO / "dbt_project/assets/lineage.png"
 # dbt's page asks for icons by the names that its template has before it is filled in.

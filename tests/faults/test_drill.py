@@ -17,6 +17,8 @@ from tests.faults.faults import KILLS
 from tests.faults.scene import Scene
 from tests.stack import objects_administrator
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def outcomes(stack: dict[str, str]) -> list[Outcome]:

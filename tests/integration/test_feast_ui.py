@@ -14,6 +14,8 @@ from tests.browser import clean_page
 from tests.integration.served_lake import make_gold, register_ours
 from tests.integration.small_lake import small_lake
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def address(stack: dict[str, str]) -> Iterator[str]:

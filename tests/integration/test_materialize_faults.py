@@ -20,6 +20,8 @@ from feast_repo.store import online_store
 from infra.native.__main__ import environment
 from infra.native.stack import Supervisor
 
+pytestmark = pytest.mark.slow
+
 HUNDREDS = 2_000
 NUMBERS = ["applicant:annual_income", "loan:loan_amount", "credit_history:credit_score"]
 

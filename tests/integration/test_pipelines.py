@@ -196,6 +196,7 @@ def test_without_minio_a_batch_says_so_and_cleared_it_does_its_work(airflow: Air
     pipelines("clear", "loan_batch_ingestion")
 
 
+@pytest.mark.slow
 def test_what_was_killed_in_the_middle_is_done_in_the_end(airflow: Airflow) -> None:
     """Trino while dbt runs, the scheduler while the tasks do what that dbt has left."""
     scene, known = Scene(environment(), random.Random(0)), newest(airflow, "loan_etl")

@@ -12,6 +12,8 @@ from infra.native.env import env_file, load_env
 from infra.native.stack import Supervisor
 from tests.stack import own_stack
 
+pytestmark = pytest.mark.slow
+
 SERVICES = ("trino-worker", "hive")
 WORKERS = 2
 ROWS, KEYS = 40_000_000, 1000

@@ -21,6 +21,8 @@ from workload import writers
 
 from tests.stack import ingest
 
+pytestmark = pytest.mark.slow
+
 EXAMPLES = int(os.environ.get("TRUTH_EXAMPLES") or 1)
 SECONDS = 8
 
