@@ -23,7 +23,8 @@ class FolderTimes:
         self.tests[folder].add(report.nodeid)
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
-        terminalreporter.section("time per folder")
+        if self.seconds:
+            terminalreporter.section("time per folder")
         for folder, seconds in sorted(self.seconds.items(), key=lambda entry: -entry[1]):
             count = len(self.tests[folder])
             terminalreporter.line(f"{seconds:7.0f}s {folder:20} {count:4} tests")
