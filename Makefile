@@ -9,15 +9,16 @@ MAKEFLAGS += --no-print-directory
 .NOTPARALLEL:
 
 PYTHON ?= python3.11
-# `make up AIRFLOW=0` leaves Airflow out; naming another service does not need it.
-WITHOUT_AIRFLOW := $(filter 0,$(AIRFLOW))
 # A second stack beside the first has an env file of its own.
 ENV_FILE ?= .env
 export ENV_FILE
 
 # What the last `make up` chose; before the first one, docker if an engine answers.
+setting = $(shell sed -n 's/^$(1)=//p' $(ENV_FILE) 2>/dev/null)
 ENGINE = $(shell docker compose version >/dev/null 2>&1 && docker info >/dev/null 2>&1 && echo docker)
-RUNTIME := $(or $(shell sed -n 's/^RUNTIME=//p' $(ENV_FILE) 2>/dev/null),$(ENGINE),native)
+RUNTIME := $(or $(call setting,RUNTIME),$(ENGINE),native)
+# `make up AIRFLOW=0` leaves Airflow out until `make up AIRFLOW=1`.
+AIRFLOW := $(or $(call setting,AIRFLOW),1)
 
 CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/loan-lakehouse
 UV_VERSION := $(shell sed -n 's/^uv = "\(.*\)"/\1/p' infra/versions.toml)
@@ -33,6 +34,9 @@ AIRFLOW_VENV := .venv-airflow/.ready
 BENCH_VENV := .venv-bench/.ready
 NATIVE := .venv/bin/python -m infra.native
 STACK := .venv/bin/python -m infra.$(RUNTIME)
+# Stored before anything starts; a service that is named is started in any case.
+STORE_CHOICE = $(if $(filter command,$(firstword $(origin AIRFLOW))),$(NATIVE) env --airflow=$(AIRFLOW))
+WHICH = $(or $(SERVICE),$(if $(filter 0,$(AIRFLOW)),--without airflow))
 # What looks at or ends a running stack never changes what that stack runs on.
 IF_SET_UP := [ -e $(VENV) ] || { echo "nothing is set up here: make up"; exit 0; };
 ACTIVATE := source infra/activate.sh
@@ -44,12 +48,14 @@ demo: up ## Source to features, by batch and by stream: sets up, runs, checks, s
 	@$(ACTIVATE) && python -m infra.demo
 
 .PHONY: up
-up: $(VENV) $(if $(WITHOUT_AIRFLOW)$(filter docker,$(RUNTIME))$(filter-out airflow,$(SERVICE)),,$(AIRFLOW_VENV)) ## Start the services; brings what is missing first [AIRFLOW=0 SERVICE=trino RUNTIME=docker]
-	@$(STACK) up $(SERVICE) $(if $(WITHOUT_AIRFLOW),--without airflow)
+up: $(VENV) $(if $(filter docker,$(RUNTIME)),,$(if $(if $(SERVICE),$(filter airflow,$(SERVICE)),$(filter-out 0,$(AIRFLOW))),$(AIRFLOW_VENV))) ## Start the services; downloads what is missing first [AIRFLOW=0 SERVICE=trino RUNTIME=docker]
+	@$(STORE_CHOICE)
+	@$(STACK) up $(WHICH)
 
 .PHONY: up-without-build
 up-without-build: $(VENV) ## With RUNTIME=docker: start the images that are there
-	@.venv/bin/python -m infra.docker up --no-build $(SERVICE) $(if $(WITHOUT_AIRFLOW),--without airflow)
+	@$(STORE_CHOICE)
+	@.venv/bin/python -m infra.docker up --no-build $(WHICH)
 
 .PHONY: stream
 stream: up ## Capture every change of the source's tables from now on
@@ -78,8 +84,8 @@ clean: ## Stop the services and delete all their data; asks first
 #-------- use it
 
 .PHONY: sql
-sql: $(VENV) ## A SQL prompt on Trino; Q="select 1" prints CSV for scripts [AS=dbt]
-	@$(NATIVE) sql $(if $(AS),--user $(AS)) $(if $(Q),--execute "$$Q")
+sql: $(VENV) ## A SQL prompt on Trino; Q="select 1" prints CSV for scripts [AS_USER=dbt]
+	@$(NATIVE) sql $(if $(AS_USER),--user $(AS_USER)) $(if $(Q),--execute "$$Q")
 # As it was typed: a `$$` in it is Trino's, not make's.
 override Q := $(value Q)
 export Q

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from dotenv import set_key
 from rich.console import Console
 from rich.markup import escape
 
@@ -35,9 +36,14 @@ def env(
         str | None, typer.Option(help="Another state folder, for a second stack.")
     ] = None,
     port_offset: Annotated[int, typer.Option(help="Added to every default port.")] = 0,
+    airflow: Annotated[
+        int | None, typer.Option(min=0, max=1, help="Whether `make up` starts Airflow.")
+    ] = None,
 ) -> None:
     """Write .env (or $ENV_FILE) with generated secrets; keeps what it has."""
     ensure_env(env_file(), state, port_offset)
+    if airflow is not None:
+        set_key(env_file(), "AIRFLOW", str(airflow), quote_mode="never")
 
 
 @app.command("provision")

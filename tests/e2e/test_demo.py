@@ -20,10 +20,8 @@ def demo(source: str) -> subprocess.CompletedProcess[str]:
     env = {key: value for key, value in os.environ.items() if key not in ("LOAN_CSV", "AIRFLOW")}
     if source == "real file":
         env["LOAN_CSV"] = str(REAL_FILE)
-    if source != SOURCES[-1]:
-        env["AIRFLOW"] = "0"
     return subprocess.run(
-        ["make", "demo"],
+        ["make", "demo", f"AIRFLOW={int(source == SOURCES[-1])}"],
         cwd=REPO,
         env={**env, "COLUMNS": "120"},
         text=True,

@@ -1,0 +1,54 @@
+"""What `make` is asked for is what it does, as `make --dry-run` shows."""
+
+import os
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from infra.native.paths import REPO
+
+MAKEFILE = (REPO / "Makefile").read_text()
+
+
+def dry_run(env_file: Path, *arguments: str) -> str:
+    env = {**os.environ, "ENV_FILE": str(env_file)}
+    return subprocess.check_output(["make", "--dry-run", *arguments], cwd=REPO, text=True, env=env)
+
+
+def test_no_option_has_the_name_of_a_variable_of_make() -> None:
+    """Make's own would be taken for the user's choice: `AS` is the assembler."""
+    printed = subprocess.run(
+        ["make", "-p", "-f", os.devnull], text=True, capture_output=True, check=False
+    ).stdout
+    built_in = set(re.findall(r"^# default\n(\w+) :?=", printed, re.MULTILINE))
+    assert {"AS", "CC"} <= built_in
+    read = set(re.findall(r"\$\(([A-Z_]+)[,)]", MAKEFILE))
+    offered = re.findall(r"## .*\[(.*)\]", MAKEFILE)
+    options = {name for text in offered for name in re.findall(r"\b([A-Z_]+)=", text)}
+    assert {"AS_USER", "SERVICE"} <= options
+    assert (read | options) & built_in == set()
+
+
+def test_sql_is_asked_as_the_user_that_is_named(tmp_path: Path) -> None:
+    assert "--user" not in dry_run(tmp_path / ".env", "sql")
+    assert "--user dbt" in dry_run(tmp_path / ".env", "sql", "AS_USER=dbt")
+
+
+@pytest.mark.parametrize("target", ["up", "stream", "demo"])
+def test_airflow_stays_left_out_until_it_is_asked_for(tmp_path: Path, target: str) -> None:
+    env_file = tmp_path / ".env"
+    assert "--without airflow" not in dry_run(env_file, target)
+    store(dry_run(env_file, "up", "AIRFLOW=0"), env_file)
+    assert "--without airflow" in dry_run(env_file, target)
+    assert "--without airflow" not in dry_run(env_file, "up", "SERVICE=airflow")
+    store(dry_run(env_file, "up", "AIRFLOW=1"), env_file)
+    assert "--without airflow" not in dry_run(env_file, target)
+
+
+def store(commands: str, env_file: Path) -> None:
+    """Run of these commands the one that stores the choice."""
+    [command] = [line for line in commands.splitlines() if "infra.native env" in line]
+    env = {**os.environ, "ENV_FILE": str(env_file)}
+    subprocess.run(command.split(), cwd=REPO, check=True, env=env)
