@@ -1,4 +1,10 @@
-"""The command line: ``python -m ingestion``."""
+"""The command line: ``python -m ingestion``.
+
+A command imports what it works with when it runs: together, pyarrow, pydantic, kafka-python
+and the rest take a second, which `--help` and every other command would pay for.
+"""
+
+# ruff: noqa: PLC0415
 
 import json
 import os
@@ -6,7 +12,7 @@ import sys
 from dataclasses import asdict
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.filesize import decimal
@@ -14,23 +20,22 @@ from rich.markup import escape
 from rich.table import Table as RichTable
 from typer.core import TyperGroup
 
-from ingestion.batch.cursor import Interval
-from ingestion.batch.manifest import Manifest, manifest_keys, read_manifest
-from ingestion.batch.verify import verify_newest
-from ingestion.bronze_tables import ensure_tables
 from ingestion.errors import IngestionError, SettingsError
+from ingestion.options import (
+    DEFAULT_FILE,
+    LIVE_TABLE,
+    SEED,
+    SIMULATED_SESSIONS,
+    TableNames,
+    TablesFile,
+    duration,
+)
 from ingestion.progress import err, out
-from ingestion.reconcile.run import Result, reconcile_table
-from ingestion.settings import get_settings
-from ingestion.source.console import duration, print_probes, run_simulation
-from ingestion.source.csv_loader import read_rows
-from ingestion.source.generator import generate_chunks
-from ingestion.source.load import replace_content, to_chunks
-from ingestion.source.probe import LIVE, probe
-from ingestion.source.simulator import Plan
-from ingestion.storage import Bronze
 from ingestion.stream.commands import stream_app
-from ingestion.tables import CHANGES_SUFFIX, DEFAULT_FILE, load_tables
+
+if TYPE_CHECKING:
+    from ingestion.batch.manifest import Manifest
+    from ingestion.reconcile.run import Result
 
 EPILOG = """
 [bold]Exit codes[/]: 0 done (reconcile: equal); 1 reconcile found differences, or the stream needs
@@ -78,14 +83,6 @@ class Mode(StrEnum):
     incremental = "incremental"
 
 
-TablesFile = Annotated[
-    Path,
-    typer.Option(help="The tables file.", envvar="INGESTION_TABLES_FILE", show_default=False),
-]
-TableNames = Annotated[
-    list[str] | None,
-    typer.Option("--table", help="A table's name; repeat for several. [default: all]"),
-]
 Schema = Annotated[str, typer.Option(help="The schema that holds loan_applications.")]
 
 
@@ -95,6 +92,10 @@ def source_load(
     schema: Schema = "public",
 ) -> None:
     """Load the loan file: all of it or, if a line is wrong, nothing."""
+    from ingestion.settings import get_settings
+    from ingestion.source.csv_loader import read_rows
+    from ingestion.source.load import replace_content, to_chunks
+
     rows = replace_content(get_settings(), to_chunks(read_rows(csv)), schema=schema)
     out.print(f"loaded {rows:,} rows into {schema}.loan_applications")
 
@@ -106,6 +107,10 @@ def source_generate(
     schema: Schema = "public",
 ) -> None:
     """Load made-up applications that are distributed like the real file's."""
+    from ingestion.settings import get_settings
+    from ingestion.source.generator import generate_chunks
+    from ingestion.source.load import replace_content
+
     loaded = replace_content(get_settings(), generate_chunks(rows, seed), schema=schema, total=rows)
     out.print(f"loaded {loaded:,} rows into {schema}.loan_applications")
 
@@ -128,10 +133,8 @@ def source_simulate(  # noqa: PLR0913, PLR0917
     ] = None,
     workers: Annotated[
         int, typer.Option(min=1, max=64, help="Sessions whose transactions overlap.")
-    ] = Plan.workers,
-    seed: Annotated[
-        int, typer.Option(min=0, help="The same seed makes the same choices.")
-    ] = Plan.seed,
+    ] = SIMULATED_SESSIONS,
+    seed: Annotated[int, typer.Option(min=0, help="The same seed makes the same choices.")] = SEED,
     keep_going: Annotated[
         bool, typer.Option("--keep-going", help="If PostgreSQL goes away, wait for it.")
     ] = False,
@@ -143,6 +146,10 @@ def source_simulate(  # noqa: PLR0913, PLR0917
     a hundred changes. Most transactions make one change, one in five up to 20; some
     are rolled back, some stay open for a while. A row changed twice counts as two.
     """
+    from ingestion.settings import get_settings
+    from ingestion.source.console import run_simulation
+    from ingestion.source.simulator import Plan
+
     plan = Plan(rate, seconds, changes, workers, seed, schema, keep_going)
     run_simulation(get_settings(), plan)
 
@@ -151,7 +158,7 @@ def source_simulate(  # noqa: PLR0913, PLR0917
 def source_probe(
     live: Annotated[
         str, typer.Option("--table-in-trino", help="The table or view to look at.")
-    ] = LIVE,
+    ] = LIVE_TABLE,
     times: Annotated[int, typer.Option(min=1, help="Changes to make, one after another.")] = 3,
     timeout: Annotated[float, typer.Option(min=1, help="Give up on a change after seconds.")] = 60,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")] = False,
@@ -161,6 +168,10 @@ def source_probe(
 
     Each time, the updated_at of one application moves; nothing else changes.
     """
+    from ingestion.settings import get_settings
+    from ingestion.source.console import print_probes
+    from ingestion.source.probe import probe
+
     found = probe(get_settings(), live, schema=schema, times=times, timeout=timeout)
     print_probes(found, live, as_json=as_json)
 
@@ -195,8 +206,10 @@ def batch(  # noqa: PLR0913, PLR0917
     With --from and --to it reads that range of the cursor again, as it is now; where
     the next incremental batch begins stays as it was.
     """
-    # Brings pandas (by ADBC): seconds and memory that no other command has to pay.
-    from ingestion.batch.run import run_batch  # noqa: PLC0415
+    from ingestion.batch.cursor import Interval
+    from ingestion.batch.run import run_batch
+    from ingestion.settings import get_settings
+    from ingestion.tables import load_tables
 
     if (begin is None) != (end is None) or (begin and mode is Mode.full):
         raise SettingsError("--from and --to go together, and with --mode incremental")
@@ -207,7 +220,7 @@ def batch(  # noqa: PLR0913, PLR0917
         _report_landed(manifest)
 
 
-def _report_landed(manifest: Manifest) -> None:
+def _report_landed(manifest: "Manifest") -> None:
     out.print(
         f"landed {manifest.table_name} {manifest.snapshot_id} ({manifest.mode}):"
         f" {manifest.row_count:,} rows, {decimal(manifest.byte_count)},"
@@ -223,6 +236,11 @@ def snapshots(
     tables_file: TablesFile = DEFAULT_FILE,
 ) -> None:
     """List the snapshots that have landed, newest first."""
+    from ingestion.batch.manifest import manifest_keys, read_manifest
+    from ingestion.settings import get_settings
+    from ingestion.storage import Bronze
+    from ingestion.tables import load_tables
+
     names = {t.name for t in load_tables(tables_file).select(table or [])}
     bronze = Bronze(get_settings())
     keys = [k for k in manifest_keys(bronze) if k.rsplit("/", 1)[1].split("+")[0] in names]
@@ -248,6 +266,10 @@ def snapshots(
 @app.command()
 def verify(table: TableNames = None, tables_file: TablesFile = DEFAULT_FILE) -> None:
     """Check that each table's newest snapshot is whole, and that Trino shows all of it."""
+    from ingestion.batch.verify import verify_newest
+    from ingestion.settings import get_settings
+    from ingestion.tables import load_tables
+
     tables = load_tables(tables_file)
     for one in tables.select(table or []):
         manifest = verify_newest(get_settings(), tables, one)
@@ -257,6 +279,10 @@ def verify(table: TableNames = None, tables_file: TablesFile = DEFAULT_FILE) -> 
 @app.command("bronze-tables")
 def bronze_tables(table: TableNames = None, tables_file: TablesFile = DEFAULT_FILE) -> None:
     """Make Trino's tables over bronze; repeat it whenever columns change."""
+    from ingestion.bronze_tables import ensure_tables
+    from ingestion.settings import get_settings
+    from ingestion.tables import load_tables
+
     tables = load_tables(tables_file)
     for ensured in ensure_tables(get_settings(), tables, tables.select(table or [])):
         out.print(f"{ensured.table}: {ensured.action}")
@@ -278,6 +304,10 @@ def reconcile(
     With --live, rows whose change has landed by the stream and waits for the next run of
     dbt are counted and not judged; every other row must be equal.
     """
+    from ingestion.reconcile.run import reconcile_table
+    from ingestion.settings import get_settings
+    from ingestion.tables import CHANGES_SUFFIX, load_tables
+
     tables = load_tables(tables_file)
     selected = tables.select(table or [])
     if not table:  # of all tables, those that can be
@@ -296,7 +326,7 @@ def reconcile(
         raise typer.Exit(1)
 
 
-def _print_result(result: Result) -> None:
+def _print_result(result: "Result") -> None:
     grid = RichTable("column", "source", "silver", "", title=f"{result.table}: checksums")
     grid.add_row(
         "(rows)",

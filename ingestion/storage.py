@@ -7,11 +7,11 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
-import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
+from botocore.session import Session
 
 from ingestion.errors import IngestionError, MissingError, ServiceError
 from ingestion.settings import Settings
@@ -48,7 +48,8 @@ class Bronze:
         again by itself wants one attempt and a short wait for the answer."""
         self.bucket = settings.bronze_bucket
         self._endpoint = settings.s3_endpoint
-        self._client: S3Client = boto3.client(
+        # boto3's own client would add transfers of files, which cost a tenth of a second to import.
+        client = Session().create_client(
             "s3",
             endpoint_url=settings.s3_endpoint,
             region_name=settings.s3_region,
@@ -62,6 +63,7 @@ class Bronze:
                 s3={"addressing_style": "path"},
             ),
         )
+        self._client = cast("S3Client", client)
 
     def uri(self, key: str) -> str:
         """The object's address as Trino writes it."""

@@ -15,8 +15,7 @@ from pydantic import (
 )
 
 from ingestion.errors import SettingsError
-
-DEFAULT_FILE = Path(__file__).with_name("tables.yml")
+from ingestion.options import DEFAULT_FILE
 
 # The manifests' own folder and table in Trino.
 MANIFEST_TABLE = "batch_snapshots"

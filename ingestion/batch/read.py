@@ -1,12 +1,16 @@
-"""PostgreSQL to Arrow: a worker's connection, which adopts the shared snapshot."""
+"""PostgreSQL to Arrow: a worker's connection, which adopts the shared snapshot.
+
+By ADBC's low-level interface: its DB-API module imports pyarrow.dataset, and that pandas,
+which takes longer than to land 45,000 rows.
+"""
 
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, contextmanager
 
-import adbc_driver_manager
-import adbc_driver_postgresql.dbapi as adbc
+import adbc_driver_postgresql
 import pyarrow as pa
 import pyarrow.compute as pc
+from adbc_driver_manager import AdbcConnection, AdbcStatement, Error
 
 from ingestion.batch.job import Job
 from ingestion.batch.plan import Slice
@@ -26,7 +30,7 @@ _FIRST_MICROSECOND = _FIRST_DAY * 86_400_000_000
 class SliceReader:
     """Reads slices of one table, all in the same snapshot."""
 
-    def __init__(self, connection: adbc.Connection, job: Job) -> None:
+    def __init__(self, connection: AdbcConnection, job: Job) -> None:
         self._connection = connection
         self._table = job.table
         self._columns = job.columns
@@ -40,10 +44,9 @@ class SliceReader:
         """
         with (
             _plain_errors(f"reading {self._table.source}"),
-            closing(self._connection.cursor()) as cursor,
+            _execute(self._connection, piece.query(self._columns)) as reader,
         ):
-            cursor.execute(piece.query(self._columns))
-            for batch in cursor.fetch_record_batch():
+            for batch in reader:
                 yield self._convert(batch)
 
     def _convert(self, batch: pa.RecordBatch) -> pa.RecordBatch:
@@ -119,17 +122,36 @@ def open_reader(job: Job, stop: Stop) -> Iterator[SliceReader]:
         ServiceError: the server cannot be reached, or the snapshot is gone.
     """
     what = f"reading {job.table.source}"
-    with _plain_errors(what):
-        connection = adbc.connect(reader_uri(job.settings, APPLICATION))
-    with closing(connection), stop.cancels(connection):
-        with _plain_errors(what), closing(connection.cursor()) as cursor:
-            cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
-            exported = quote_literal(job.snapshot.exported)
-            cursor.execute(f"SET TRANSACTION SNAPSHOT {exported}")
-            # Without a lock of its own it would queue behind an ALTER that
-            # waits for the snapshot, and wait for ever; lock_timeout ends that.
-            cursor.execute(f"LOCK TABLE {job.table.source} IN ACCESS SHARE MODE")
+    exported = quote_literal(job.snapshot.exported)
+    preparation = (
+        "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY",
+        f"SET TRANSACTION SNAPSHOT {exported}",
+        # Without a lock of its own it would queue behind an ALTER that
+        # waits for the snapshot, and wait for ever; lock_timeout ends that.
+        f"LOCK TABLE {job.table.source} IN ACCESS SHARE MODE",
+    )
+    with ExitStack() as opened:
+        with _plain_errors(what):
+            uri = reader_uri(job.settings, APPLICATION)
+            database = opened.enter_context(adbc_driver_postgresql.connect(uri))
+            connection = opened.enter_context(AdbcConnection(database))
+            connection.set_autocommit(False)
+        opened.enter_context(stop.cancels(connection))
+        with _plain_errors(what):
+            for statement in preparation:
+                with _execute(connection, statement):
+                    pass
         yield SliceReader(connection, job)
+
+
+@contextmanager
+def _execute(connection: AdbcConnection, sql: str) -> Iterator[pa.RecordBatchReader]:
+    """Run one statement; within the block, its rows can be read."""
+    with AdbcStatement(connection) as statement:
+        statement.set_sql_query(sql)
+        stream, _ = statement.execute_query()
+        with pa.RecordBatchReader.from_stream(stream) as reader:
+            yield reader
 
 
 @contextmanager
@@ -137,11 +159,11 @@ def _plain_errors(what: str) -> Iterator[None]:
     try:
         yield
     # What fails once rows are streaming, Arrow raises as an OSError without SQLSTATE.
-    except (adbc_driver_manager.Error, OSError) as error:
+    except (Error, OSError) as error:
         raise _translate(error, what) from None
 
 
-def _translate(error: adbc_driver_manager.Error | OSError, what: str) -> IngestionError:
+def _translate(error: Error | OSError, what: str) -> IngestionError:
     text = str(error).split("ERROR:")[-1].strip().split("\n")[0]
     sqlstate = getattr(error, "sqlstate", None) or ""
     if sqlstate == "55P03":

@@ -4,8 +4,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
-import adbc_driver_manager
-import adbc_driver_postgresql.dbapi as adbc
+from adbc_driver_manager import AdbcConnection, Error
 
 
 class Stop:
@@ -14,7 +13,7 @@ class Stop:
     def __init__(self) -> None:
         self._event = threading.Event()
         self._lock = threading.Lock()
-        self._connections: list[adbc.Connection] = []
+        self._connections: list[AdbcConnection] = []
 
     def is_set(self) -> bool:
         """Whether the workers shall stop."""
@@ -26,11 +25,11 @@ class Stop:
         with self._lock:
             for connection in self._connections:
                 # One that cannot be cancelled is broken, and fails by itself.
-                with suppress(adbc_driver_manager.Error):
-                    connection.adbc_cancel()
+                with suppress(Error):
+                    connection.cancel()
 
     @contextmanager
-    def cancels(self, connection: adbc.Connection) -> Iterator[None]:
+    def cancels(self, connection: AdbcConnection) -> Iterator[None]:
         """Within the block, ``set`` cancels what the connection is doing."""
         with self._lock:
             self._connections.append(connection)

@@ -1,7 +1,6 @@
 """What the terminal sees of a simulation and of probes."""
 
 import json
-import re
 import signal
 import threading
 from collections import deque
@@ -11,7 +10,6 @@ from dataclasses import asdict
 from statistics import median
 from types import FrameType
 
-import typer
 from rich.status import Status
 from rich.table import Table
 
@@ -19,20 +17,6 @@ from ingestion.progress import err, out
 from ingestion.settings import Settings
 from ingestion.source.probe import Probed
 from ingestion.source.simulator import Plan, Simulated, simulate
-
-_UNITS = {"s": 1, "m": 60, "h": 3600}
-
-
-def duration(text: str) -> float:
-    """The seconds of a text such as ``60s``, ``5m`` or ``1.5h``.
-
-    Raises:
-        typer.BadParameter: it is something else.
-    """
-    match = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)([smh])", text)
-    if match is None or float(match[1]) == 0:
-        raise typer.BadParameter(f"{text!r} is not like 60s, 5m or 1h")
-    return float(match[1]) * _UNITS[match[2]]
 
 
 def run_simulation(settings: Settings, plan: Plan) -> None:

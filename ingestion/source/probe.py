@@ -13,12 +13,11 @@ from datetime import UTC, datetime
 from psycopg2 import extensions
 
 from ingestion.errors import DataError, ServiceError, SettingsError
+from ingestion.options import LIVE_TABLE
 from ingestion.postgres import connect_owner, plain_errors
 from ingestion.settings import Settings
 from ingestion.source.changes import relation
 from ingestion.trino_client import Trino
-
-LIVE = "iceberg.silver.loan_applications_live"
 
 # A query takes ten times as long: Trino is asked again almost at once.
 _SECONDS_BETWEEN_LOOKS = 0.02
@@ -36,7 +35,7 @@ class Probed:
 
 def probe(
     settings: Settings,
-    live: str = LIVE,
+    live: str = LIVE_TABLE,
     *,
     schema: str = "public",
     times: int = 3,

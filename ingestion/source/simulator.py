@@ -16,6 +16,7 @@ from psycopg2 import errors as pg
 from psycopg2 import extensions
 
 from ingestion.errors import ServiceError
+from ingestion.options import SEED, SIMULATED_SESSIONS
 from ingestion.postgres import connect_owner, first_line, one_row, plain_errors, translate
 from ingestion.settings import Settings
 from ingestion.source.changes import (
@@ -41,8 +42,8 @@ class Plan:
     rate: float = 500  # committed changes a second
     seconds: float | None = None
     changes: int | None = None
-    workers: int = 8
-    seed: int = 1
+    workers: int = SIMULATED_SESSIONS
+    seed: int = SEED
     schema: str = "public"
     keep_going: bool = False
 

@@ -1,13 +1,17 @@
-"""The command line of the stream: ``python -m ingestion stream``."""
+"""The command line of the stream: ``python -m ingestion stream``.
+
+A command imports what it works with when it runs (see ingestion/cli.py).
+"""
+
+# ruff: noqa: PLC0415
 
 import json
 import signal
 import threading
 import time
 from datetime import datetime
-from pathlib import Path
 from types import FrameType
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.filesize import decimal
@@ -15,18 +19,11 @@ from rich.markup import escape
 from rich.table import Table as RichTable
 
 from ingestion.errors import MissingError
+from ingestion.options import DEFAULT_FILE, TableNames, TablesFile
 from ingestion.progress import err, out
-from ingestion.settings import get_settings
-from ingestion.storage import Bronze
-from ingestion.stream import status_view
-from ingestion.stream.anew import begin_anew
-from ingestion.stream.capture import capture
-from ingestion.stream.chain import utc
-from ingestion.stream.dead_letters import DeadLetter, Kept, kept_letters, read_letter, replay
-from ingestion.stream.member import Member, consume
-from ingestion.stream.status import read_status
-from ingestion.stream.wait import wait_until_landed
-from ingestion.tables import DEFAULT_FILE, load_tables
+
+if TYPE_CHECKING:
+    from ingestion.stream.dead_letters import DeadLetter, Kept
 
 stream_app = typer.Typer(
     help="Follow the source's changes, and land each of them once.",
@@ -39,18 +36,10 @@ _CAPTURED = {
     "dropped": "captured no more, for the tables file does not have it",
 }
 
-TablesFile = Annotated[
-    Path,
-    typer.Option(help="The tables file.", envvar="INGESTION_TABLES_FILE", show_default=False),
-]
-
 
 @stream_app.command("capture")
 def stream_capture(
-    table: Annotated[
-        list[str] | None,
-        typer.Option("--table", help="A table's name; repeat for several. [default: all]"),
-    ] = None,
+    table: TableNames = None,
     tables_file: TablesFile = DEFAULT_FILE,
 ) -> None:
     """Capture the changes of the configured tables, from now on; repeat it after a new table.
@@ -58,6 +47,10 @@ def stream_capture(
     While a table is added, nobody can write to it; it waits some seconds at most for
     those who do. What was in the table before comes by a full batch, landed afterwards.
     """
+    from ingestion.settings import get_settings
+    from ingestion.stream.capture import capture
+    from ingestion.tables import load_tables
+
     settings, tables = get_settings(), load_tables(tables_file)
     for captured in capture(settings, tables, tables.select(table or [])):
         out.print(f"{captured.table}: {_CAPTURED[captured.action]}")
@@ -78,6 +71,10 @@ def stream_consume(
     Kill it when you like: started again, it goes on where it was, and nothing lands
     twice. On SIGTERM or Ctrl-C it lands what it has read, and ends.
     """
+    from ingestion.settings import get_settings
+    from ingestion.stream.member import Member, consume
+    from ingestion.tables import load_tables
+
     member = Member(get_settings(), load_tables(tables_file).tables, number, skip_lost)
     stop = threading.Event()
 
@@ -105,6 +102,11 @@ def stream_status(
     Lag counts offsets of Kafka's log, where each transaction takes one for itself; rows
     landed are all that bronze ever got of this topic, objects and rows a minute the last one's.
     """
+    from ingestion.settings import get_settings
+    from ingestion.stream import status_view
+    from ingestion.stream.status import read_status
+    from ingestion.tables import load_tables
+
     status = read_status(get_settings(), load_tables(tables_file).tables)
     if as_json:
         out.print_json(json.dumps(status_view.as_json(status)))
@@ -132,6 +134,9 @@ def stream_begin_anew(
     the disk. What was not read by then never comes through the stream: land a full
     batch afterwards, which holds what those changes did.
     """
+    from ingestion.settings import get_settings
+    from ingestion.stream.anew import begin_anew
+
     with err.status("looking at the slot") as shown:
         begin_anew(get_settings(), shown.update, even_if_well=even_if_well)
     out.print("Debezium reads on; now: python -m ingestion batch --mode full")
@@ -143,6 +148,10 @@ def stream_wait(
     tables_file: TablesFile = DEFAULT_FILE,
 ) -> None:
     """Wait until everything that the source has committed by now has landed in bronze."""
+    from ingestion.settings import get_settings
+    from ingestion.stream.wait import wait_until_landed
+    from ingestion.tables import load_tables
+
     settings, tables = get_settings(), load_tables(tables_file).tables
     begun = time.monotonic()
     with err.status("waits") as shown:
@@ -159,6 +168,10 @@ def dead_letters(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")] = False,
 ) -> None:
     """List the records that could not be read, newest day last."""
+    from ingestion.settings import get_settings
+    from ingestion.storage import Bronze
+    from ingestion.stream.dead_letters import kept_letters, read_letter
+
     settings = get_settings()
     bronze = Bronze(settings)
     kept = kept_letters(settings, bronze)
@@ -196,6 +209,10 @@ def stream_replay(
     For when the cause was mended: those that still cannot be read stay where they
     are, and none is sent that was sent before.
     """
+    from ingestion.settings import get_settings
+    from ingestion.storage import Bronze
+    from ingestion.stream.dead_letters import kept_letters, replay
+
     settings = get_settings()
     bronze = Bronze(settings)
     kept = kept_letters(settings, bronze)
@@ -211,7 +228,7 @@ def stream_replay(
     out.print(f"{'to replay' if dry_run else 'replayed'}: {sent:,}, unreadable: {unreadable:,}")
 
 
-def _find(kept: list[Kept], position: str) -> Kept:
+def _find(kept: "list[Kept]", position: str) -> "Kept":
     for one in kept:
         if one.position == position:
             return one
@@ -221,7 +238,9 @@ def _find(kept: list[Kept], position: str) -> Kept:
     )
 
 
-def _brief(one: Kept, letter: DeadLetter) -> dict[str, Any]:
+def _brief(one: "Kept", letter: "DeadLetter") -> dict[str, Any]:
+    from ingestion.stream.chain import utc
+
     return {
         "position": letter.position,
         "time": utc(letter.timestamp).isoformat(sep=" ", timespec="seconds"),
@@ -231,8 +250,10 @@ def _brief(one: Kept, letter: DeadLetter) -> dict[str, Any]:
     }
 
 
-def _whole(letter: DeadLetter) -> dict[str, object]:
+def _whole(letter: "DeadLetter") -> dict[str, object]:
     """All of it; bytes as the text that they nearly are."""
+    from ingestion.stream.chain import utc
+
     return {
         "position": letter.position,
         "topic_id": letter.topic_id,

@@ -8,8 +8,9 @@ import pytest
 from feast.repo_contents import RepoContents
 
 from infra.docs import draw_landing
+from ingestion.options import DEFAULT_FILE
 from ingestion.source.columns import TABLE_COLUMNS
-from ingestion.tables import CHANGES_SUFFIX, DEFAULT_FILE, MANIFEST_TABLE, load_tables
+from ingestion.tables import CHANGES_SUFFIX, MANIFEST_TABLE, load_tables
 
 Manifest = dict[str, Any]
 

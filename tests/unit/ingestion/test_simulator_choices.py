@@ -10,6 +10,7 @@ import typer
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ingestion.options import duration
 from ingestion.source.changes import (
     CORRECTED_TOGETHER,
     MEAN_SIZE,
@@ -21,7 +22,7 @@ from ingestion.source.changes import (
     Transaction,
 )
 from ingestion.source.columns import FILE_COLUMNS
-from ingestion.source.console import duration, summary
+from ingestion.source.console import summary
 from ingestion.source.csv_loader import PARSERS
 from ingestion.source.generator import generate_tables
 from ingestion.source.outage import Outage
