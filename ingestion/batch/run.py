@@ -2,7 +2,7 @@
 
 import queue
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from concurrent.futures import ThreadPoolExecutor, as_completed, wait
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, date, datetime
@@ -213,6 +213,9 @@ def _run_threads(threads: int, work: Callable[[], list[Part]], stop: Stop) -> li
             return [part for done in as_completed(futures) for part in done.result()]
         except BaseException:  # Ctrl-C too
             stop.set()
+            # A statement that began at that moment was not there to be cancelled.
+            while wait(futures, timeout=0.5).not_done:
+                stop.set()
             raise
 
 
