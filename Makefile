@@ -44,11 +44,13 @@ ACTIVATE := source infra/activate.sh
 #-------- run it
 
 .PHONY: demo
-demo: up ## Source to features, by batch and by stream: sets up, runs, checks, sums up [LOAN_CSV=file ROWS=45000]
-	@$(ACTIVATE) && python -m infra.demo
+demo: export DEMO_BEGAN := $(shell date +%s)
+demo: $(if $(filter docker,$(RUNTIME)),up,$(VENV)) ## Source to features, by batch and by stream: sets up, runs, checks, sums up [LOAN_CSV=file ROWS=45000 AIRFLOW=0]
+	@$(NATIVE) env --airflow=$(AIRFLOW)
+	@$(ACTIVATE) && RUNTIME=$(RUNTIME) python -m infra.demo
 
 .PHONY: up
-up: $(VENV) $(if $(filter docker,$(RUNTIME)),,$(if $(if $(SERVICE),$(filter airflow,$(SERVICE)),$(filter-out 0,$(AIRFLOW))),$(AIRFLOW_VENV))) ## Start the services; downloads what is missing first [AIRFLOW=0 SERVICE=trino RUNTIME=docker]
+up: $(VENV) ## Start the services; downloads what is missing first [AIRFLOW=0 SERVICE=trino RUNTIME=docker]
 	@$(STORE_CHOICE)
 	@$(STACK) up $(WHICH)
 

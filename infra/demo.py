@@ -1,7 +1,9 @@
 """`make demo`: both paths, batch and stream, by the commands that a person would type.
 
-Source -> bronze -> silver and gold, then the source changes and the stream follows;
-Airflow's pipelines do the rest, up to the features: each step timed, then a summary.
+First the lake: source -> bronze -> silver and gold, and proof that silver is the source. Then
+the source changes, the stream follows, and Airflow's pipelines do the rest, up to the features.
+Each step is timed; a summary follows the lake and the pipelines. Natively, Airflow is installed
+and started in the background, for the lake does not need it.
 LOAN_CSV=file loads the real applications; otherwise the generator makes ROWS of them.
 With AIRFLOW=0 everything is done by hand.
 """
@@ -11,16 +13,22 @@ import shlex
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import psycopg2.extensions
 import trino
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
+from infra.background import Background
 from infra.native.env import env_file, load_env
+from infra.native.errors import LakehouseError
 from infra.native.paths import REPO
+from infra.native.services import airflow_healthy
+from infra.native.stack import choose
 
 console = Console(highlight=False)
 
@@ -33,14 +41,15 @@ class Step:
     what: str
     command: str
     folder: str = "."
+    # Whether Airflow must be there.
+    needs_airflow: bool = False
 
 
-def steps() -> list[Step]:
+def lake_steps() -> list[Step]:
+    """From the source to gold."""
     csv, rows = os.environ.get("LOAN_CSV"), os.environ.get("ROWS") or "45000"
     fill = f"load --csv {shlex.quote(csv)}" if csv else f"generate --rows {rows}"
-    with_airflow = os.environ.get("AIRFLOW") != "0"
     return [
-        *([NO_SCHEDULE] if with_airflow else []),
         Step("source", "fill the source system", f"python -m ingestion source {fill}"),
         Step(
             "stream",
@@ -49,7 +58,14 @@ def steps() -> list[Step]:
         ),
         Step("bronze", "land one consistent snapshot in MinIO", "python -m ingestion batch"),
         Step("bronze", "show what landed to Trino", "python -m ingestion bronze-tables"),
-        Step("silver, gold", "build and test the tables", "dbt build", "dbt_project"),
+        BUILD,
+        RECONCILE,
+    ]
+
+
+def stream_steps(with_airflow: bool) -> list[Step]:
+    """The source changes, and everything follows."""
+    return [
         Step(
             "stream",
             "applications come, change, are decided and withdrawn",
@@ -66,43 +82,81 @@ def steps() -> list[Step]:
         Step(
             "read back", "one applicant's features", "python -m feast_repo.show --application-id 1"
         ),
-        Step("reconcile", "is silver the source?", "python -m ingestion reconcile"),
+        RECONCILE,
     ]
 
 
-NO_SCHEDULE = Step(
-    "pipelines",
-    "no schedule of an earlier demo shall run meanwhile",
-    "python -m infra.airflow pause",
-)
+BUILD = Step("silver, gold", "build and test the tables", "dbt build", "dbt_project")
+RECONCILE = Step("reconcile", "is silver the source?", "python -m ingestion reconcile")
+PAUSE = "python -m infra.airflow pause"
+NO_SCHEDULE = Step("pipelines", "no schedule of an earlier demo shall run meanwhile", PAUSE)
 PIPELINES = Step(
     "pipelines",
     "Airflow does all of it by schedule; now, because we ask",
     "python -m infra.airflow run loan_batch_ingestion --then loan_etl",
+    needs_airflow=True,
 )
 BY_HAND = [
-    Step(
-        "silver, gold",
-        "fold the changes in",
-        "dbt build --exclude-resource-type unit_test",
-        "dbt_project",
-    ),
+    Step("silver, gold", "fold the changes in", "dbt build", "dbt_project"),
     Step("features", "register the features", "feast apply", "feast_repo"),
-    Step("features", "bring them online", "python -m feast_repo.materialize"),
+    Step("features", "write them to the online store", "python -m feast_repo.materialize"),
 ]
 
 
-def run(step: Step, number: int, total: int) -> float:
+class Demo:
+    """Runs steps one after another, and keeps the seconds that each layer took."""
+
+    def __init__(self, total: int, background: Background) -> None:
+        # When `make demo` began, which may have installed Python's environment first.
+        self.began = float(os.environ.get("DEMO_BEGAN") or time.time())
+        self.total, self.number = total, 0
+        self.background = background
+        self.seconds: dict[str, float] = {}
+
+    def run(self, steps: list[Step]) -> None:
+        """A failure ends the demo with the step's exit code."""
+        for step in steps:
+            self.number += 1
+            self.say_news()
+            console.print(f"\n[bold cyan]{self.number}/{self.total} {step.what}[/]")
+            if step.needs_airflow:
+                self.wait_for_airflow()
+            spent = run(step, self.number)
+            self.seconds[step.layer] = self.seconds.get(step.layer, 0.0) + spent
+
+    def say_news(self) -> None:
+        for line in self.background.news():
+            console.print(f"[dim]in the background: {escape(line)}[/]", soft_wrap=True)
+
+    def wait_for_airflow(self) -> None:
+        """Its environment and its start, which may have failed: the demo ends then."""
+        if not self.background.done():
+            console.print("[dim]waiting for Airflow, which is still being installed or started[/]")
+        try:
+            self.background.wait()
+        except LakehouseError as error:
+            console.print(f"[red]error:[/] {escape(str(error))}", soft_wrap=True)
+            console.print(
+                "  -> correct it, then `make demo` again; `make demo AIRFLOW=0` needs none"
+            )
+            sys.exit(1)
+        self.say_news()
+
+    def ready(self, what: str) -> None:
+        after = time.time() - self.began
+        console.print(f"\n[bold green]{what}[/] {after:.0f} s after the start")
+
+
+def run(step: Step, number: int) -> float:
     """Run one step and return its seconds; a failure ends the demo with its exit code."""
-    console.print(f"\n[bold cyan]{number}/{total} {step.what}[/]")
     into = f"cd {step.folder} && " if step.folder != "." else ""
-    console.print(f"[dim]$ {into}{step.command}[/]")
+    console.print(f"[dim]$ {into}{step.command}[/]", soft_wrap=True)
     began = time.monotonic()
     done = subprocess.run(shlex.split(step.command), cwd=REPO / step.folder, check=False)
     if done.returncode:
         console.print(f"[red]error:[/] step {number} failed (exit code {done.returncode})")
         console.print(
-            "  -> its message is above; the services still run: mend it, `make demo` again"
+            "  -> its message is above; the services still run: correct it, then `make demo` again"
         )
         sys.exit(done.returncode)
     return time.monotonic() - began
@@ -140,7 +194,9 @@ What to try next
   make status; make reconcile; make down"""
 
 
-def counts(env: dict[str, str]) -> Iterator[tuple[str, int]]:
+def counts(env: dict[str, str], layers: Iterable[str] = COUNTS) -> Iterator[tuple[str, int]]:
+    """The rows of each layer that can be counted."""
+
     def postgres(database: str, user: str) -> psycopg2.extensions.connection:
         return psycopg2.connect(
             host=env["POSTGRES_HOST"],
@@ -155,42 +211,93 @@ def counts(env: dict[str, str]) -> Iterator[tuple[str, int]]:
         "trino": trino.dbapi.connect(env["TRINO_HOST"], int(env["TRINO_PORT"]), user="demo"),
         "feast": postgres("FEAST_DB", "FEAST_DB"),
     }
-    for layer, (engine, query) in COUNTS.items():
+    for layer in COUNTS.keys() & layers:
+        engine, query = COUNTS[layer]
         cursor = engines[engine].cursor()
         cursor.execute(query)
         [[count]] = cursor.fetchall()
         yield layer, count
 
 
-def summary(env: dict[str, str], seconds: dict[str, float]) -> None:
-    rows = dict(counts(env))
-    table = Table("layer", "rows", "seconds", "what", title="\nThe lakehouse", title_justify="left")
-    for layer, timed, what in [
-        ("source", "source", "PostgreSQL, public.loan_applications"),
-        ("bronze", "bronze", "the newest snapshot, Parquet in MinIO"),
-        ("stream", "stream", "changes since, each landed once"),
-        ("silver", "silver, gold", "one truth out of both: typed, current, every row tested"),
-        ("rejected", "", "rows that break a rule, with its name"),
-        ("gold", "", "feature tables and a mart"),
-        ("features", "features", "applications served online from PostgreSQL"),
-        ("pipelines", "pipelines", "green in Airflow: batch, dbt's graph, features, reconcile"),
-        ("reconcile", "reconcile", "[green]silver + rejected = source, column by column"),
-    ]:
+LAKE = [
+    ("source", "source", "PostgreSQL, public.loan_applications"),
+    ("bronze", "bronze", "the newest snapshot, Parquet in MinIO"),
+    ("silver", "silver, gold", "one truth: typed, current, every row tested"),
+    ("rejected", "", "rows that break a rule, with its name"),
+    ("gold", "", "feature tables and marts"),
+]
+PROOF = ("reconcile", "reconcile", "[green]silver + rejected = source, column by column")
+ALL = [
+    *LAKE[:2],
+    ("stream", "stream", "changes since, each landed once"),
+    *LAKE[2:],
+    ("features", "features", "applications served online from PostgreSQL"),
+    ("pipelines", "pipelines", "green in Airflow: batch, dbt's graph, features, reconcile"),
+    PROOF,
+]
+
+
+def summary(title: str, lines: list[tuple[str, str, str]], seconds: dict[str, float]) -> None:
+    rows = dict(counts(load_env(), [layer for layer, _, _ in lines]))
+    table = Table("layer", "rows", "seconds", "what", title=f"\n{title}", title_justify="left")
+    for layer, timed, what in lines:
         count = f"{rows[layer]:,}" if layer in rows else ""
         spent = f"{seconds[timed]:.1f}" if timed in seconds else ""
-        table.add_row(layer, count, spent, what)
+        if count or spent:
+            table.add_row(layer, count, spent, what)
     console.print(table)
-    console.print(WHERE_NEXT.format(**env, env_file=env_file().name))
+
+
+def start_lake(background: Background, with_airflow: bool) -> list[Step]:
+    """What comes first; in containers, all services run already."""
+    env = load_env()
+    if in_containers(env):
+        return [NO_SCHEDULE] if with_airflow else []
+    services = " ".join(service.name for service in choose(None, ["airflow"]))
+    steps = [Step("start", "start the lake's services", f"python -m infra.native up {services}")]
+    if not with_airflow:
+        return steps
+    if airflow_healthy(env):
+        return [*steps, NO_SCHEDULE]
+    background.submit("Airflow's environment", "python -m infra.native provision airflow")
+    return steps
+
+
+def in_containers(env: dict[str, str]) -> bool:
+    """As make says; the env file has the runtime of before."""
+    return (os.environ.get("RUNTIME") or env["RUNTIME"]) == "docker"
+
+
+def start_airflow(background: Background) -> None:
+    """Natively, once the lake runs: both start the same PostgreSQL."""
+    env = load_env()
+    if not in_containers(env) and not airflow_healthy(env):
+        background.submit("Airflow's start", "python -m infra.native up airflow")
+        background.submit("Airflow's schedules, off", PAUSE)
 
 
 def main() -> None:
-    todo = steps()
-    seconds: dict[str, float] = {}
-    for number, step in enumerate(todo, start=1):
-        spent = run(step, number, len(todo))
-        seconds[step.layer] = seconds.get(step.layer, 0.0) + spent
-    summary(load_env(), seconds)
+    env = load_env()
+    with_airflow = os.environ.get("AIRFLOW") != "0"
+    with Background(Path(env["LAKEHOUSE_STATE"], "logs/airflow-setup.log")) as background:
+        first = start_lake(background, with_airflow)
+        lake, stream = lake_steps(), stream_steps(with_airflow)
+        demo = Demo(len(first) + len(lake) + len(stream), background)
+        demo.run(first)
+        if with_airflow:
+            start_airflow(background)
+        demo.run(lake)
+        summary("The lake", [*LAKE, PROOF], demo.seconds)
+        demo.ready("lake ready")
+        demo.run(stream)
+        summary("The lakehouse", ALL, demo.seconds)
+        demo.ready("pipelines ready" if with_airflow else "all of it by hand, ready")
+    console.print(WHERE_NEXT.format(**load_env(), env_file=env_file().name))
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except KeyboardInterrupt:
+        console.print("\nstopped; the services still run: `make down` ends them")
+        sys.exit(130)

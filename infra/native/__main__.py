@@ -62,7 +62,6 @@ def up(
     """Start the services in the order of their health; harmless when they run."""
     ensure_env(env_file())
     choose_runtime("native")
-    provision(list(MAKERS))
     stack.up(environment(), services, without)
 
 

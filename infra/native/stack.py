@@ -21,6 +21,7 @@ from supervisor.xmlrpc import SupervisorTransport
 from infra.native.errors import LakehouseError
 from infra.native.paths import INFRA
 from infra.native.process import run
+from infra.native.provision import CLIENTS, provisioning
 from infra.native.services import SERVICES, Service
 
 Settings = Mapping[str, str]
@@ -54,7 +55,11 @@ class Supervisor:
         """Let only one `up` or `down` of this state folder work at a time."""
         self.state.mkdir(parents=True, exist_ok=True, mode=0o700)
         with (self.state / "up.lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                console.print("waiting for another `make up` or `make down` of this stack")
+                fcntl.flock(lock, fcntl.LOCK_EX)
             yield
 
     def rpc(self) -> ServerProxy:
@@ -151,14 +156,21 @@ def up(
     service, the reason and the command that shows its log.
     """
     services = choose(only, without)
+    software = sorted({name for service in services for name in service.runs})
     supervisor = Supervisor(env)
     with supervisor.alone():
         check_ports(supervisor, env, services)
         supervisor.start()
         ready: dict[str, Future[float]] = {}
-        with ThreadPoolExecutor(len(services)) as pool:
+        with (
+            provisioning([*software, *([] if only else CLIENTS)], console) as made,
+            ThreadPoolExecutor(len(services)) as pool,
+        ):
             for service in services:
-                ready[service.name] = pool.submit(bring_up, service, supervisor, env, ready)
+                waits: list[Future[Any]] = [made[name] for name in service.runs if name in made]
+                waits += [ready[name] for name in service.needs]
+                job = pool.submit(bring_up, service, supervisor, env, waits, ready)
+                ready[service.name] = job
         return {name: future.result() for name, future in ready.items()}
 
 
@@ -178,10 +190,14 @@ def choose(names: list[str] | None, without: list[str] | None = None) -> list[Se
 
 
 def bring_up(
-    service: Service, supervisor: Supervisor, env: Settings, ready: dict[str, Future[float]]
+    service: Service,
+    supervisor: Supervisor,
+    env: Settings,
+    waits: list[Future[Any]],
+    ready: dict[str, Future[float]],
 ) -> float:
-    for name in service.needs:
-        ready[name].result()
+    for other in waits:
+        other.result()
     began = time.monotonic()
     try:
         service.prepare(env)

@@ -36,7 +36,19 @@ def test_sql_is_asked_as_the_user_that_is_named(tmp_path: Path) -> None:
     assert "--user dbt" in dry_run(tmp_path / ".env", "sql", "AS_USER=dbt")
 
 
-@pytest.mark.parametrize("target", ["up", "stream", "demo"])
+def test_the_demo_runs_as_airflow_and_runtime_were_chosen(tmp_path: Path) -> None:
+    env_file = tmp_path / ".env"
+    assert "--airflow=1" in dry_run(env_file, "demo", "RUNTIME=native")
+    env_file.write_text("RUNTIME=docker\nAIRFLOW=0\n")
+    shown = dry_run(env_file, "demo")
+    assert "infra.docker up --without airflow" in shown  # containers, all of them first
+    assert "--airflow=0" in shown
+    shown = dry_run(env_file, "demo", "RUNTIME=native")
+    assert "RUNTIME=native python -m infra.demo" in shown
+    assert "infra.docker" not in shown
+
+
+@pytest.mark.parametrize("target", ["up", "stream"])
 def test_airflow_stays_left_out_until_it_is_asked_for(tmp_path: Path, target: str) -> None:
     env_file = tmp_path / ".env"
     assert "--without airflow" not in dry_run(env_file, target)
