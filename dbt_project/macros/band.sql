@@ -12,3 +12,8 @@
         end as varchar
     )
 {%- endmacro %}
+
+{# The names of one of the lists in `bands` of dbt_project.yml. #}
+{% macro band_names(bands) -%}
+    {{ return(var('bands')[bands] | map(attribute='name') | list) }}
+{%- endmacro %}

@@ -22,3 +22,15 @@
         {{ sql }}
     )
 {%- endmacro %}
+
+{# dbt-trino's, with the comment in the same statement. #}
+{% macro trino__create_view_as(relation, sql) -%}
+    {%- if config.get('contract').enforced -%}
+        {{ get_assert_columns_equivalent(sql) }}
+    {%- endif -%}
+    create or replace view {{ relation }}
+    {{ comment(model.get('description')) }}
+    security definer
+    as
+    {{ sql }}
+{%- endmacro %}

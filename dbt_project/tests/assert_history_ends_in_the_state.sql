@@ -1,17 +1,19 @@
+{{ config(tags=['history']) }}
+{% set changed = changed_applications() or 'true' %}
 -- What holds now is the one open version of every application that is not gone.
 with
 
 state as (
 
     select * from {{ ref('int_loan_applications__state') }}
-    where outcome != 'deleted'
+    where outcome != 'deleted' and {{ changed }}
 
 ),
 
 history as (
 
     select * from {{ ref('loan_application_history') }}
-    where valid_to is null
+    where valid_to is null and {{ changed }}
 
 )
 

@@ -4,8 +4,9 @@
 select *
 from {{ model }}
 where
-    {%- for column in adapter.get_columns_in_relation(model) %}
-    {{ 'or ' if not loop.first }}{{ column.quoted }} is null
+    {%- set tested = context['model'].attached_node if execute %}
+    {%- for column in (documented_columns(tested) if execute else []) %}
+    {{ 'or ' if not loop.first }}{{ column }} is null
     {%- else %}
     true
     {%- endfor %}
