@@ -37,11 +37,8 @@
 
 {# The query's columns, once the table has them: `on_schema_change` says how it gets them. #}
 {% macro columns_to_write(table, sql) -%}
-    {%- if config.get('contract').enforced -%}
-        {{ get_assert_columns_equivalent(sql) }}
-    {%- endif -%}
     {%- set there = adapter.get_columns_in_relation(table) | map(attribute='name') | list -%}
-    {%- set wanted = get_column_schema_from_query(sql) -%}
+    {%- set wanted = columns_of_query(sql) -%}
     {%- set new = wanted | rejectattr('name', 'in', there) | list -%}
     {%- set gone = there | reject('in', wanted | map(attribute='name') | list) | list -%}
     {%- if (new or gone) and config.get('on_schema_change') != 'append_new_columns' -%}
@@ -57,4 +54,17 @@
         {%- do alter_relation_add_remove_columns(table, new, none) -%}
     {%- endif -%}
     {{ return(wanted) }}
+{%- endmacro %}
+
+{# The columns of the model's query: its contract's, once the query keeps it. #}
+{% macro columns_of_query(sql) -%}
+    {%- if not config.get('contract').enforced -%}
+        {{ return(get_column_schema_from_query(sql)) }}
+    {%- endif -%}
+    {{ get_assert_columns_equivalent(sql) }}
+    {%- set columns = [] -%}
+    {%- for column in model.columns.values() -%}
+        {%- do columns.append(api.Column(column.name, column.data_type)) -%}
+    {%- endfor -%}
+    {{ return(columns) }}
 {%- endmacro %}

@@ -13,10 +13,7 @@
     {%- set progress = remembered_progress() -%}
     {%- set read = [] -%}
     {%- if progress -%}
-        {%- set ddl = value_of(
-            'show create table ' ~ var('bronze_catalog') ~ '.'
-            ~ var('bronze_schema') ~ '.loan_applications_changes', ''
-        ) -%}
+        {%- set ddl = ddl_of_changes() -%}
         {%- set rows = rows_of(
             "select last_object, next_offset from " ~ progress
             ~ " where last_object like '%/dt=%/hour=%/%+%'"
@@ -64,4 +61,15 @@
         {%- endfor %}
         {%- endfor %}
     {%- endif -%}
+{%- endmacro %}
+
+{# Where bronze's table of changes lies; asked once in a run. #}
+{% macro ddl_of_changes() -%}
+    {%- set known = graph.get(invocation_id ~ 'ddl_of_changes') -%}
+    {%- set ddl = known or value_of(
+        'show create table ' ~ var('bronze_catalog') ~ '.'
+        ~ var('bronze_schema') ~ '.loan_applications_changes', ''
+    ) -%}
+    {%- do graph.update({invocation_id ~ 'ddl_of_changes': ddl}) -%}
+    {{ return(ddl) }}
 {%- endmacro %}

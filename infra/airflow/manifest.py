@@ -4,6 +4,7 @@ Both sides use this: the set-up makes the manifest, `loan_etl.py` asks for it.
 """
 
 import hashlib
+import shutil
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,20 +14,27 @@ from infra.native.paths import REPO
 from infra.native.process import run
 
 PROJECT = REPO / "dbt_project"
-# Not target/ itself, where every dbt command puts one of its own.
-FOLDER = PROJECT / "target/airflow"
+TARGET = PROJECT / "target"
+# Not target/ itself, where every dbt command writes one of its own.
+FOLDER = TARGET / "airflow"
 MADE_OF = FOLDER / "made-of.txt"
 PARTS = ("models", "macros", "seeds", "tests")
 THEN = "mend dbt_project/: `cd dbt_project && dbt parse` shows all of it"
 
 
 def refresh(env: Mapping[str, str]) -> None:
-    """Make the manifest, unless it is that of the files as they are."""
+    """Make the manifest, unless it is that of the files as they are.
+
+    dbt parses into its own target/: the first command after this one, by hand or by
+    Cosmos, starts from there and parses only what has changed.
+    """
     if is_current():
         return
     found = fingerprint()  # before dbt reads them: what changes meanwhile counts as new
     dbt = str(Path(sys.executable).with_name("dbt"))
-    run([dbt, "--quiet", "parse", "--target-path", str(FOLDER)], THEN, env, cwd=PROJECT)
+    run([dbt, "--quiet", "parse"], THEN, env, cwd=PROJECT)
+    FOLDER.mkdir(exist_ok=True)
+    shutil.copyfile(TARGET / "manifest.json", FOLDER / "manifest.json")
     MADE_OF.write_text(found)
 
 

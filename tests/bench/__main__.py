@@ -15,7 +15,6 @@ from datetime import datetime
 from pathlib import Path
 from typing import cast
 
-import trino
 from rich.console import Console
 from rich.table import Table
 
@@ -25,7 +24,7 @@ from infra.native.paths import REPO
 from ingestion.batch.manifest import newest_manifest
 from ingestion.settings import get_settings
 from ingestion.storage import Bronze
-from tests.bench import features, pipelines, stream
+from tests.bench import dbt, features, pipelines, stream
 from tests.bench.measure import Measured, Row, measure
 from tests.stack import native, own_stack
 
@@ -104,31 +103,11 @@ def landing_table(rows: int, best: dict[str, Measured]) -> list[dict[str, object
     return result
 
 
-def dbt_build(env: dict[str, str]) -> dict[str, float]:
-    """Wall seconds of `dbt build` beside the sum of Trino's own query seconds."""
-    ingestion = [str(BIN / "python"), "-m", "ingestion"]
-    measure([*ingestion, "source", "generate", "--rows", "45000"])
-    measure([*ingestion, "batch"])
-    measure([*ingestion, "bronze-tables"])
-    build = [str(BIN / "dbt"), "build", "--quiet"]
-    # The first run parses the project and makes the tables.
-    measure(build, str(REPO / "dbt_project"))
-    cursor = trino.dbapi.connect(env["TRINO_HOST"], int(env["TRINO_PORT"]), user="bench").cursor()
-    [[began]] = cursor.execute("select current_timestamp").fetchall()
-    wall = measure(build, str(REPO / "dbt_project")).seconds
-    [[queries, seconds]] = cursor.execute(
-        """
-        select count(*), sum(date_diff('millisecond', created, "end")) / 1000.0
-        from system.runtime.queries
-        where created >= ? and source like 'dbt%' and state = 'FINISHED'
-        """,
-        [began],
-    ).fetchall()
-    console.print(
-        f"dbt build of 45,000 rows: {wall:.1f} s, of which Trino's {queries}"
-        f" queries took {seconds:.1f} s (several at a time)"
-    )
-    return {"wall_seconds": wall, "queries": queries, "trino_seconds": float(seconds)}
+def dbt_tables() -> dict[str, list[Row]]:
+    tables = dbt.measure_dbt()
+    for title, rows in tables.items():
+        print_rows(title, rows)
+    return tables
 
 
 def stream_table() -> list[Row]:
@@ -191,7 +170,7 @@ def feature_tables() -> dict[str, list[Row]]:
 
 PARTS: dict[str, Callable[[dict[str, str]], object]] = {
     "landing": lambda _: [row for rows in SIZES for row in landing_table(rows, landing(rows))],
-    "dbt": dbt_build,
+    "dbt": lambda _: dbt_tables(),
     "stream": lambda _: stream_table(),
     "freshness": lambda _: freshness_table(),
     "history": lambda _: history_table(),

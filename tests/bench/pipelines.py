@@ -14,6 +14,7 @@ from infra.airflow.client import Airflow
 from infra.native.__main__ import environment
 from infra.native.paths import REPO
 from tests.bench import stream
+from tests.bench.dbt import BUILD
 from tests.bench.measure import Row, measure
 from tests.stack import ingest
 
@@ -23,7 +24,6 @@ REPEATS = 2
 PIPELINE = REPO / "airflow/dags/loan_etl.py"
 LOCAL = REPO / "airflow/dags/bench_local.py"
 RUN = [str(BIN / "python"), "-m", "infra.airflow", "run"]
-BUILD = [str(BIN / "dbt"), "build", "--quiet", "--exclude-resource-type", "unit_test"]
 WAYS = {
     "dbt build": BUILD,
     "loan_etl": [*RUN, "loan_etl"],

@@ -131,14 +131,14 @@ def test_a_models_tasks_lead_to_its_documentation(parsed: Any) -> None:
     assert "http://127.0.0.1:8081/#!/model/model.loan_lakehouse.loan_features" in docs
 
 
-def test_whoever_writes_silver_and_gold_holds_the_one_slot(parsed: Any) -> None:
+def test_what_needs_silver_and_gold_at_rest_holds_the_one_slot(parsed: Any) -> None:
     writers = {
         name
         for pipeline in parsed["pipelines"].values()
         for name, task in pipeline["tasks"].items()
         if task["pool"] == "trino"
     }
-    assert writers == {"dbt.dbt_producer_watcher", "upkeep"}
+    assert writers == {"dbt.dbt_producer_watcher", "upkeep", "test_whole_history"}
 
 
 def test_a_task_finds_libraries_imported_and_reads_our_files_anew(forked: Any) -> None:
