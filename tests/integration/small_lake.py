@@ -163,11 +163,15 @@ class SmallLake:
     @property
     def variables(self) -> str:
         """What makes dbt work on this lake, for `--vars`."""
+        return self.variables_with()
+
+    def variables_with(self, **more: object) -> str:
         return yaml.safe_dump(
             {
                 "bronze_catalog": self.bronze_catalog,
                 "bronze_schema": f"{self.prefix}bronze",
                 "schema_prefix": self.prefix,
+                **more,
             }
         )
 
@@ -176,7 +180,9 @@ class SmallLake:
         build = self.dbt("build", "--exclude-resource-type", "test", "unit_test", *selection)
         assert build.returncode == 0, build.stdout
 
-    def dbt(self, *arguments: str, project: Path = DBT_PROJECT) -> subprocess.CompletedProcess[str]:
+    def dbt(
+        self, *arguments: str, project: Path = DBT_PROJECT, **variables: object
+    ) -> subprocess.CompletedProcess[str]:
         """Run dbt over this lake; `project` may be a changed copy of ours."""
         return subprocess.run(
             [
@@ -187,7 +193,7 @@ class SmallLake:
                 *("--profiles-dir", str(project)),
                 *("--target-path", str(self.folder / "target")),
                 *("--log-path", str(self.folder / "logs")),
-                *("--vars", self.variables),
+                *("--vars", self.variables_with(**variables)),
             ],
             capture_output=True,
             text=True,

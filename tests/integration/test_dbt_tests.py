@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from small_lake import DBT_PROJECT, SmallLake, small_lake
+from small_lake import DBT_PROJECT, IMAGE, SmallLake, small_lake
 
 # A model whose rows pass each kind of test that check_rows counts, and one whose rows fail each.
 MODEL = """
@@ -85,6 +85,12 @@ def failures(lake: SmallLake) -> dict[str, int]:
     }
 
 
+def kinds_run(lake: SmallLake) -> set[str]:
+    """What kinds of nodes dbt ran last; hooks are none."""
+    results = json.loads((lake.folder / "target/run_results.json").read_text())["results"]
+    return {one["unique_id"].split(".")[0] for one in results} - {"operation"}
+
+
 def statements(lake: SmallLake, node: str) -> int:
     """How many statements dbt has sent on behalf of a node of this lake."""
     [[count]] = lake.query(
@@ -129,3 +135,52 @@ def test_a_test_that_passes_costs_no_statement_and_removes_its_view(
     assert build.returncode == 0, build.stdout
     assert views_of_failures(lake) == set()
     assert statements(lake, "test.loan_lakehouse.good_null") == before
+
+
+def test_unit_tests_run_when_they_are_asked_for(lake: SmallLake) -> None:
+    build = lake.dbt("build")
+    assert build.returncode == 0, build.stdout
+    assert "unit_test" not in kinds_run(lake)
+
+    tests = lake.dbt("test", "--select", "test_type:unit")
+    assert tests.returncode == 0, tests.stdout
+    assert kinds_run(lake) == {"unit_test"}
+
+
+def test_a_run_tests_the_history_that_changed_and_once_a_day_all_of_it(lake: SmallLake) -> None:
+    lake.make_tables("--select", "+silver")
+    lake.land_change(2, "u", 100, json.dumps(IMAGE | {"application_id": 2, "credit_score": 777}))
+    lake.make_tables("--select", "+silver")
+    versions = f"{lake.silver}.int_loan_applications__versions"
+    tests = ("test", "--select", "int_loan_applications__versions")
+
+    lake.query(f"insert into {versions} select * from {versions} where application_id = 1")
+    assert lake.dbt(*tests).returncode == 0
+    whole = lake.dbt(*tests, test_whole_tables=True)
+    assert whole.returncode == 1
+    assert "FAIL 1 unique_combination_int_loan_applications__versions" in whole.stdout
+
+    lake.query(f"insert into {versions} select * from {versions} where application_id = 2")
+    changed = lake.dbt(*tests)
+    assert changed.returncode == 1
+    assert "unique_combination_int_loan_applications__versions" in changed.stdout
+
+
+def test_a_changed_description_is_written_to_a_table_that_is_only_added_to(
+    lake: SmallLake, tmp_path: Path
+) -> None:
+    lake.make_tables("--select", "+int_loan_applications__progress")
+    project = tmp_path / "project"
+    shutil.copytree(DBT_PROJECT, project, ignore=shutil.ignore_patterns("target", "logs"))
+    yml = project / "models/intermediate/int_loan_applications__progress.yml"
+    yml.write_text(
+        yml.read_text().replace("    description: >\n", "    description: >\n      New!\n", 1)
+    )
+    run = lake.dbt("run", "--select", "int_loan_applications__progress", project=project)
+    assert run.returncode == 0, run.stdout
+    [[comment]] = lake.query(
+        "select comment from system.metadata.table_comments where catalog_name = 'iceberg'"
+        f" and schema_name = '{lake.prefix}silver'"
+        " and table_name = 'int_loan_applications__progress'"
+    )
+    assert comment.startswith("New! ")
