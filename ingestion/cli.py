@@ -88,15 +88,24 @@ Schema = Annotated[str, typer.Option(help="The schema that holds loan_applicatio
 
 @source_app.command("load")
 def source_load(
-    csv: Annotated[Path, typer.Option(help="The loan file (loan_data.csv).")],
+    csv: Annotated[Path, typer.Option(help="The loan file: loan_data.csv, or its zip or gz.")],
     schema: Schema = "public",
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Load nothing; list what is wrong with the file.")
+    ] = False,
 ) -> None:
     """Load the loan file: all of it or, if a line is wrong, nothing."""
     from ingestion.settings import get_settings
-    from ingestion.source.csv_loader import read_rows
+    from ingestion.source.csv_loader import LoanFile
+    from ingestion.source.csv_report import check_file, report_rounded
     from ingestion.source.load import replace_content, to_chunks
 
-    rows = replace_content(get_settings(), to_chunks(read_rows(csv)), schema=schema)
+    file = LoanFile(csv)
+    if dry_run:
+        check_file(file)
+        return
+    rows = replace_content(get_settings(), to_chunks(file.rows()), schema=schema)
+    report_rounded(file)
     out.print(f"loaded {rows:,} rows into {schema}.loan_applications")
 
 

@@ -1,207 +1,133 @@
-"""Reads the loan CSV strictly: every error names its line and column.
-
-A line is a physical line: the file quotes no line breaks, so a quote left open
-is an error of its own line rather than of the rest of the file. Business values
-are let through as far as the table's types and CHECKs allow.
-"""
+"""Reads the loan CSV: what is unambiguous loads, and every error names its line and column."""
 
 import csv
-import re
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from decimal import Decimal
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from ingestion.errors import DataError
 from ingestion.source.columns import FILE_COLUMNS, application_id, created_at
-
-_INTEGER = re.compile(r"([+-]?)0*([0-9]+)(?:\.0*)?")
-_DECIMAL = re.compile(r"[+-]?[0-9]+(?:\.[0-9]*)?")
-
-Parser = Callable[[str], str]
-
-
-@dataclass(frozen=True)
-class BadValueError(Exception):
-    """A value that its column's type cannot hold; ``reason`` completes a sentence."""
-
-    reason: str
+from ingestion.source.csv_file import HINT, BadLineError, read_lines
+from ingestion.source.csv_header import Layout, read_layout
+from ingestion.source.csv_values import (
+    NUMBERS,
+    PARSERS,
+    BadValueError,
+    Rounded,
+    with_decimal_comma,
+)
 
 
-def integer(low: int, high: int) -> Parser:
-    """Parser of whole numbers in ``low..high``; ``22.0`` counts as whole."""
+@dataclass
+class LoanFile:
+    """A loan file, read once from its start to its end."""
 
-    def parse(text: str) -> str:
-        match = _INTEGER.fullmatch(text)
-        if match is None:
-            raise BadValueError("is not a whole number")
-        sign, digits = match.groups()
-        # No type of ours has more digits, and Python refuses to read thousands.
-        value = int(sign + digits) if len(digits) <= 18 else None
-        if value is None or not low <= value <= high:
-            raise BadValueError(f"is not between {low} and {high}")
-        return str(value)
+    path: Path
+    # Values whose float noise was rounded off so far, by column.
+    rounded: Counter[str] = field(default_factory=Counter)
 
-    return parse
+    def rows(self) -> Iterator[list[str]]:
+        """Yield the rows as texts in the order of the table's columns.
 
+        Raises:
+            DataError: the file cannot be read, or its first bad line, with the
+                line number, the column and the value.
+        """
+        row = -1
+        for row, values in enumerate(self.lines()):
+            if isinstance(values, BadLineError):
+                raise values
+            when = created_at(row).isoformat()
+            yield [str(application_id(row)), *values, when, when]
+        if row < 0:
+            raise DataError(f"{self.path} holds a header and no rows", HINT)
 
-def decimal(precision: int, scale: int) -> Parser:
-    """Parser of non-negative decimals that fit ``numeric(precision, scale)`` exactly."""
-    limit = Decimal(10) ** (precision - scale)
+    def lines(self) -> Iterator[list[str] | BadLineError]:
+        """Yield each line's values, in the order of FILE_COLUMNS, or what is wrong with it.
 
-    def parse(text: str) -> str:
-        if _DECIMAL.fullmatch(text) is None:
-            raise BadValueError("is not a decimal number")
-        value = Decimal(text)
-        if not 0 <= value < limit:
-            raise BadValueError(f"is not between 0 and {limit}")
-        if value != round(value, scale):
-            # PostgreSQL would round it without a word.
-            raise BadValueError(f"has more than {scale} decimals")
-        return text
-
-    return parse
-
-
-def text(value: str) -> str:
-    """Any text; PostgreSQL cannot hold the character NUL."""
-    if "\0" in value:
-        raise BadValueError("contains the character NUL")
-    return value
-
-
-def yes_or_no(value: str) -> str:
-    """Yes or No, spelled so."""
-    if value not in ("Yes", "No"):
-        raise BadValueError("is neither Yes nor No")
-    return value
-
-
-_COUNT = integer(0, 2**31 - 1)
-_MONEY = decimal(12, 2)
-_RATE = decimal(5, 2)
-
-PARSERS: dict[str, Parser] = {
-    "person_age": _COUNT,
-    "person_gender": text,
-    "person_education": text,
-    "person_income": _MONEY,
-    "person_emp_exp": _COUNT,
-    "person_home_ownership": text,
-    "loan_amnt": _MONEY,
-    "loan_intent": text,
-    "loan_int_rate": _RATE,
-    "loan_percent_income": _RATE,
-    "cb_person_cred_hist_length": _COUNT,
-    "credit_score": _COUNT,
-    "previous_loan_defaults_on_file": yes_or_no,
-    "loan_status": integer(0, 1),
-}
+        Blank lines at the end are no lines.
+        """
+        lines = read_lines(self.path)
+        layout, header_lines = read_layout(self.path, lines)
+        parser = _LineParser(self, layout)
+        blank: list[int] = []
+        for number, line in enumerate(lines, start=header_lines + 1):
+            if not line.strip(b" \t\x1a"):
+                blank.append(number)
+                continue
+            for position in blank:
+                yield BadLineError(self.path, position, "is blank", "is blank")
+            blank.clear()
+            try:
+                yield parser.parse(number, line)
+            except BadLineError as bad:
+                yield bad
 
 
 def read_rows(path: Path) -> Iterator[list[str]]:
-    """Yield the file's rows as texts in the order of the table's columns.
-
-    Raises:
-        DataError: the file cannot be read, or its first bad line, with the
-            line number, the column and the value.
-    """
-    try:
-        with path.open("rb") as file:
-            _check_header(path, file.readline())
-            empty = True
-            for row, line in enumerate(file):
-                empty = False
-                number = row + 2  # lines count from 1, and the first is the header
-                when = created_at(row).isoformat()
-                values = _parse_line(path, number, line)
-                yield [str(application_id(row)), *values, when, when]
-    except OSError as error:
-        raise DataError(
-            f"cannot read {path}: {error.strerror}", "check the path given to --csv"
-        ) from None
-    if empty:
-        raise DataError(f"{path} holds a header and no rows", _HINT)
+    """Yield a file's rows: see LoanFile.rows."""
+    return LoanFile(path).rows()
 
 
-_HINT = "nothing was loaded; mend the file and run again"
+class _LineParser:
+    """From a line of bytes to values in the order of FILE_COLUMNS."""
 
+    def __init__(self, file: LoanFile, layout: Layout) -> None:
+        self._file = file
+        self._layout = layout
+        self._parsers = dict(PARSERS)
+        if layout.separator != ",":
+            self._parsers |= {name: with_decimal_comma(PARSERS[name]) for name in NUMBERS}
 
-def _check_header(path: Path, line: bytes) -> None:
-    # A byte order mark and quotes are how spreadsheets write the same header.
-    decoded = line.decode("utf-8-sig", "replace").rstrip("\r\n")
-    try:
-        header = next(csv.reader([decoded], strict=True), []) or [""]
-    except csv.Error as error:
-        raise DataError(f"{path}, line 1: the header is broken CSV: {error}", _HINT) from None
-    for position, expected in enumerate(FILE_COLUMNS, start=1):
-        found = header[position - 1] if position <= len(header) else None
-        if found != expected:
-            shown = "nothing" if found is None else repr(found)
-            raise DataError(
-                f"{path}, line 1: column {position} of the header must be"
-                f" '{expected}' but is {shown}",
-                _HINT,
-            )
-    if len(header) > len(FILE_COLUMNS):
-        raise DataError(
-            f"{path}, line 1: the header has an unknown column"
-            f" {header[len(FILE_COLUMNS)]!r} after '{FILE_COLUMNS[-1]}'",
-            _HINT,
-        )
+    def parse(self, number: int, line: bytes) -> list[str]:
+        fields = self._split(number, line)
+        if not self._layout.in_order:
+            fields = [fields[position] for position in self._layout.positions]
+        values = []
+        for column, value in zip(FILE_COLUMNS, fields, strict=True):
+            if value == "":
+                raise self._bad(number, f"column '{column}'", "is empty")
+            try:
+                parsed = self._parsers[column](value)
+            except BadValueError as bad:
+                shown = value if len(value) <= 40 else value[:40] + "…"
+                where = f"column '{column}': {shown!r}"
+                raise self._bad(number, where, bad.reason, f"column '{column}'") from None
+            if isinstance(parsed, Rounded):
+                self._file.rounded[column] += 1
+            values.append(parsed)
+        return values
 
-
-def _parse_line(path: Path, number: int, line: bytes) -> list[str]:
-    values = _split(path, number, line)
-    parsed = []
-    for column, value in zip(FILE_COLUMNS, values, strict=True):
-        if value == "":
-            raise DataError(f"{path}, line {number}: column '{column}' is empty", _HINT)
+    def _split(self, number: int, line: bytes) -> list[str]:
+        """The line's fields, exactly one per column, in the order of the file."""
+        separator = self._layout.separator
         try:
-            parsed.append(PARSERS[column](value))
-        except BadValueError as bad:
-            shown = value if len(value) <= 40 else value[:40] + "…"
-            raise DataError(
-                f"{path}, line {number}: column '{column}': {shown!r} {bad.reason}",
-                _HINT,
-            ) from None
-    return parsed
+            decoded = line.decode()
+        except UnicodeDecodeError as error:
+            column = self._layout.column_at(line[: error.start].count(separator.encode()))
+            byte = f"byte 0x{line[error.start]:02x}"
+            where = f"column '{column}': {byte}"
+            raise self._bad(number, where, "is not UTF-8", "a byte") from None
+        if not decoded.strip(separator + ' "\t'):
+            raise self._bad(number, "the whole line", "is empty")
+        try:
+            fields = next(csv.reader([decoded], delimiter=separator, strict=True), [])
+        except csv.Error as error:
+            column = self._layout.column_at(decoded.count(separator))
+            where = f"column '{column}' or before it"
+            raise self._bad(number, where, f": broken CSV: {error}", "a field") from None
+        if len(fields) == len(FILE_COLUMNS):
+            return fields
+        count = f"has {len(fields)} values, not {len(FILE_COLUMNS)}"
+        if len(fields) < len(FILE_COLUMNS):
+            what = f"{count}: column '{self._layout.column_at(len(fields))}' is missing"
+        else:
+            extra = fields[len(FILE_COLUMNS)]
+            last = self._layout.column_at(len(FILE_COLUMNS) - 1)
+            what = f"{count}: {extra[:40]!r} stands after the last column '{last}'"
+        raise BadLineError(self._file.path, number, what, count)
 
-
-def _split(path: Path, number: int, line: bytes) -> list[str]:
-    """The line's fields, exactly one per column."""
-    try:
-        decoded = line.decode("utf-8").rstrip("\r\n")
-    except UnicodeDecodeError as error:
-        column = _column_at(line[: error.start].count(b","))
-        raise DataError(
-            f"{path}, line {number}: column '{column}': byte"
-            f" 0x{line[error.start]:02x} is not UTF-8",
-            _HINT,
-        ) from None
-    try:
-        values = next(csv.reader([decoded], strict=True), [])
-    except csv.Error as error:
-        column = _column_at(decoded.count(","))
-        raise DataError(
-            f"{path}, line {number}: column '{column}' or before it: broken CSV: {error}",
-            _HINT,
-        ) from None
-    if len(values) < len(FILE_COLUMNS):
-        raise DataError(
-            f"{path}, line {number}: has {len(values)} values, not"
-            f" {len(FILE_COLUMNS)}: column '{FILE_COLUMNS[len(values)]}' is missing",
-            _HINT,
-        )
-    if len(values) > len(FILE_COLUMNS):
-        raise DataError(
-            f"{path}, line {number}: has {len(values)} values, not"
-            f" {len(FILE_COLUMNS)}: {values[len(FILE_COLUMNS)]!r} stands after the"
-            f" last column '{FILE_COLUMNS[-1]}'",
-            _HINT,
-        )
-    return values
-
-
-def _column_at(position: int) -> str:
-    return FILE_COLUMNS[min(position, len(FILE_COLUMNS) - 1)]
+    def _bad(self, number: int, where: str, reason: str, kind: str = "") -> BadLineError:
+        joined = f"{where}{reason}" if reason.startswith(":") else f"{where} {reason}"
+        return BadLineError(self._file.path, number, joined, f"{kind or where} {reason}")

@@ -15,11 +15,15 @@ CREATE TABLE IF NOT EXISTS loan_applications (
     loan_percent_income            numeric(5,2)  NOT NULL CHECK (loan_percent_income >= 0),
     cb_person_cred_hist_length     integer       NOT NULL CHECK (cb_person_cred_hist_length >= 0),
     credit_score                   integer       NOT NULL CHECK (credit_score >= 0),
-    previous_loan_defaults_on_file text          NOT NULL CHECK (previous_loan_defaults_on_file IN ('Yes', 'No')),
+    previous_loan_defaults_on_file text          NOT NULL,
     loan_status                    smallint      NOT NULL CHECK (loan_status IN (0, 1)),
     created_at                     timestamptz   NOT NULL DEFAULT now(),
     updated_at                     timestamptz   NOT NULL DEFAULT now()
 );
+
+-- Earlier versions let in Yes and No only; now a rule of the lake decides, as for every category.
+ALTER TABLE loan_applications
+    DROP CONSTRAINT IF EXISTS loan_applications_previous_loan_defaults_on_file_check;
 
 -- An incremental batch reads what changed since its cursor by this index.
 CREATE INDEX IF NOT EXISTS loan_applications_updated_at_idx

@@ -27,11 +27,11 @@ def write(path: Path, *lines: str | bytes) -> Path:
     return path
 
 
-def load(corner: Any, file: Path) -> subprocess.CompletedProcess[str]:
+def load(corner: Any, file: Path, *options: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [
             *(sys.executable, "-m", "ingestion", "source", "load"),
-            *("--csv", str(file), "--schema", corner.schema),
+            *("--csv", str(file), "--schema", corner.schema, *options),
         ],
         env=corner.environment(),
         capture_output=True,
@@ -81,6 +81,32 @@ def test_a_bad_line_leaves_the_old_rows(
     assert done.returncode == 3
     assert complaint in done.stderr
     assert "Traceback" not in done.stderr
+    assert corner.sql(f"SELECT count(*) FROM {corner.schema}.loan_applications") == [(1,)]
+
+
+def test_odd_categories_load_as_written(corner: Any, tmp_path: Path) -> None:
+    """The lake's rules decide over them, row by row."""
+    odd = GOOD.replace("RENT", " Rent ").replace(",No,", ",N,")
+    assert load(corner, write(tmp_path / "loans.csv", HEADER, odd)).returncode == 0
+    assert corner.sql(
+        "SELECT person_home_ownership, previous_loan_defaults_on_file"
+        f" FROM {corner.schema}.loan_applications"
+    ) == [(" Rent ", "N")]
+
+
+def test_a_dry_run_lists_the_bad_lines_and_loads_nothing(corner: Any, tmp_path: Path) -> None:
+    assert load(corner, write(tmp_path / "good.csv", HEADER, GOOD)).returncode == 0
+    bad = [GOOD.replace("561", "good"), GOOD.replace("561", "")]
+    file = write(tmp_path / "bad.csv", HEADER, GOOD, *bad * 15, GOOD)
+    done = load(corner, file, "--dry-run")
+    assert done.returncode == 3
+    assert done.stdout.count("bad.csv, line ") == 20
+    assert "15 x column 'credit_score' is not a whole number" in done.stdout
+    assert "30 of 32 lines cannot be loaded" in done.stderr
+    assert corner.sql(f"SELECT count(*) FROM {corner.schema}.loan_applications") == [(1,)]
+
+    done = load(corner, write(tmp_path / "good.csv", HEADER, GOOD, GOOD), "--dry-run")
+    assert (done.returncode, done.stdout) == (0, "2 rows can be loaded\n")
     assert corner.sql(f"SELECT count(*) FROM {corner.schema}.loan_applications") == [(1,)]
 
 
