@@ -40,6 +40,7 @@ MINIO_USERS = {
     "INGESTION": ["ingestion"],
     "TRINO": ["lakehouse", "exchange"],
     "HIVE": ["lakehouse"],
+    "FEAST": ["entities"],
 }
 # The schema that fits metastore 4.0.1 is numbered 4.0.0.
 METASTORE_SCHEMA = "scripts/metastore/upgrade/postgres/hive-schema-4.0.0.postgres.sql"
@@ -116,9 +117,10 @@ def create_buckets(env: Settings) -> None:
     for bucket in (env[f"{use}_BUCKET"] for use in ("BRONZE", "SILVER", "GOLD", "EXCHANGE")):
         if not client.bucket_exists(bucket):
             client.make_bucket(bucket)
-    # What a Trino that was killed could not delete any more.
-    old = Rule(ENABLED, rule_filter=Filter(prefix=""), expiration=Expiration(days=1))
-    client.set_bucket_lifecycle(env["EXCHANGE_BUCKET"], LifecycleConfig([old]))
+    # What a Trino, or a client of Feast's, that was killed could not delete any more.
+    for use, prefix in (("EXCHANGE", ""), ("GOLD", "_feast_entities/")):
+        old = Rule(ENABLED, rule_filter=Filter(prefix=prefix), expiration=Expiration(days=1))
+        client.set_bucket_lifecycle(env[f"{use}_BUCKET"], LifecycleConfig([old]))
     admin = MinioAdmin(endpoint=endpoint, credentials=root, secure=False)
     for policy in sorted(set(chain(*MINIO_USERS.values()))):
         text = Template((INFRA / f"minio/policies/{policy}.json").read_text()).substitute(env)
