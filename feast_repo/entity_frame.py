@@ -167,10 +167,14 @@ def check_names(names: list[str]) -> None:
 
 def as_event_time(values: pd.Series) -> pa.Array:
     """Times in UTC, in microseconds; those without a zone are UTC already."""
+    if pd.api.types.is_numeric_dtype(values):  # seconds or nanoseconds, who knows
+        raise ValueError(f"entity column {values.name!r} is {values.dtype}, not a time")
     try:
-        times = pd.to_datetime(values, utc=True)
+        is_time = pd.api.types.is_datetime64_any_dtype(values)
+        times = pd.to_datetime(values, utc=True, format=None if is_time else "ISO8601")
     except (ValueError, TypeError) as error:
-        raise ValueError(f"entity column {values.name!r}: {error}") from error
+        why = str(error).splitlines()[0]
+        raise ValueError(f"entity column {values.name!r}: {why}") from error
     return whole_microseconds(pa.Array.from_pandas(times)).cast(UTC_TIME)
 
 

@@ -348,6 +348,3 @@ def check_features(names: list[str], features: list[str]) -> None:
                 f"entity column {name!r} has the name of a feature: rename it, or ask with"
                 " full_feature_names=True"
             )
-    for name in features:
-        if features.count(name) > 1:
-            raise ValueError(f"two views have a feature {name!r}: ask with full_feature_names=True")

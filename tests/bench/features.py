@@ -29,8 +29,6 @@ REPEATS = 3  # the best of them counts: the machine's other work only ever adds
 CHANGED = 1_000
 CLIENTS = 8
 READS = 1_000
-# Feast's join of more entities than this needs more memory than Trino gives a query here.
-JOINED_AT_ONCE = 250_000
 KEYS_AT_ONCE = (1, 10, 100)
 
 GOLD = "iceberg.gold"
@@ -179,18 +177,16 @@ def materialising(store: FeatureStore, rows: int) -> list[Row]:
 def joining(store: FeatureStore, rows: int) -> list[Row]:
     oracle = ORACLE.format(gold=GOLD, features=", ".join(features(*TABLES)))
 
-    results = [f"iceberg.feast.bench_joined_{part}" for part in range(-(-rows // JOINED_AT_ONCE))]
+    result = "iceberg.feast.bench_joined_by_feast"
 
     def join() -> None:
-        for part, result in enumerate(results):
-            store.get_historical_features(
-                entity_df=f"select * from {GOLD}.bench_entities"
-                f" where application_id % {len(results)} = {part}",
-                features=store.get_feature_service("loan_approval_with_leak"),
-            ).to_trino(result)
+        store.get_historical_features(
+            entity_df=f"select * from {GOLD}.bench_entities",
+            features=store.get_feature_service("loan_approval_with_leak"),
+        ).to_trino(result)
 
     def drop() -> None:
-        for table in ("iceberg.feast.bench_joined", *results):
+        for table in ("iceberg.feast.bench_joined", result):
             query(f"drop table if exists {table}")
 
     plain, feast = best(lambda: query(oracle), drop), best(join, drop)

@@ -110,9 +110,7 @@ def test_materialising_applies_first_if_told_to(repo: Path) -> None:
 
 
 def test_features_are_those_of_the_point_in_time(lake: SmallLake, store: FeatureStore) -> None:
-    # Of each application: the moment before it became what it is, that moment, and
-    # one later. Feast cuts the latest of all moments to milliseconds, and then
-    # does not see what happened within the last one.
+    # Of each application: the moment before it became what it is, that moment, and one later.
     entities = f"""
         select
             application_id,

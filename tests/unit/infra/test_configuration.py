@@ -86,6 +86,13 @@ def test_ingestion_may_not_delete_nor_leave_bronze() -> None:
     assert all("BRONZE_BUCKET" in resource for resource in resources)
 
 
+def test_feast_may_only_put_and_delete_entities() -> None:
+    [name] = MINIO_USERS["FEAST"]
+    [statement] = json.loads((INFRA / f"minio/policies/{name}.json").read_text())["Statement"]
+    assert statement["Resource"] == ["arn:aws:s3:::${GOLD_BUCKET}/_feast_entities/*"]
+    assert not any("Get" in action or "*" in action for action in statement["Action"])
+
+
 def test_a_deep_clone_still_has_a_socket() -> None:
     assert socket_path(Path("/a")) == Path("/a/run/supervisor.sock")
     deep = Path("/" + "d" * 200)
