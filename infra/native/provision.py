@@ -83,7 +83,7 @@ def provisioning(names: list[str], console: Console) -> Iterator[dict[str, Futur
         return
     CACHE.mkdir(parents=True, exist_ok=True)
     size = sum(MEGABYTES[name] for name in missing)
-    console.print(f"downloading about {size:,} MB, once; it is kept in {CACHE}", soft_wrap=True)
+    console.print(f"downloading about {size:,} MB, once for all clones", soft_wrap=True)
     columns = [TextColumn("{task.fields[name]:<9}"), BarColumn(), TimeElapsedColumn()]
     with (
         Progress(*columns, TextColumn("{task.description}"), console=console) as bars,
@@ -343,7 +343,7 @@ MAKE_AIRFLOW = ["make", "--silent", f"PYTHON={sys.executable}", ".venv-airflow/.
 
 # What is downloaded for each, to say it beforehand.
 MEGABYTES: Mapping[str, int] = {
-    "minio": 320,
+    "minio": 330,
     "trino": 821,
     "trino-cli": 18,
     "trino-jdbc": 13,
