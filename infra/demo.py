@@ -222,9 +222,9 @@ def counts(env: dict[str, str], layers: Iterable[str] = COUNTS) -> Iterator[tupl
 LAKE = [
     ("source", "source", "PostgreSQL, public.loan_applications"),
     ("bronze", "bronze", "the newest snapshot, Parquet in MinIO"),
-    ("silver", "silver, gold", "one truth: typed, current, every row tested"),
+    ("silver", "silver, gold", "one truth out of both: typed, current, every row tested"),
     ("rejected", "", "rows that break a rule, with its name"),
-    ("gold", "", "feature tables and marts"),
+    ("gold", "", "feature tables and a mart"),
 ]
 PROOF = ("reconcile", "reconcile", "[green]silver + rejected = source, column by column")
 ALL = [
