@@ -78,9 +78,11 @@ def stream_steps(with_airflow: bool) -> list[Step]:
         ),
         Step("stream", "wait until all of it has landed", "python -m ingestion stream wait"),
         *([PIPELINES] if with_airflow else BY_HAND),
-        Step("features", "is what is served gold?", "python -m feast_repo.consistency"),
+        Step("features", "is what is served gold?", "python -O -m feast_repo.consistency"),
         Step(
-            "read back", "one applicant's features", "python -m feast_repo.show --application-id 1"
+            "read back",
+            "one applicant's features",
+            "python -O -m feast_repo.show --application-id 1",
         ),
         RECONCILE,
     ]
@@ -99,7 +101,7 @@ PIPELINES = Step(
 BY_HAND = [
     Step("silver, gold", "fold the changes in", "dbt build", "dbt_project"),
     Step("features", "register the features", "feast apply", "feast_repo"),
-    Step("features", "write them to the online store", "python -m feast_repo.materialize"),
+    Step("features", "write them to the online store", "python -O -m feast_repo.materialize"),
 ]
 
 
