@@ -32,7 +32,7 @@ class Service:
     # Who may log in there: `make status` says it.
     login: str = ""
     needs: tuple[str, ...] = ()
-    # What it runs, as provision.py names it.
+    # What it runs or its set-up reads, as provision.py names it.
     runs: tuple[str, ...] = ()
     prepare: Callable[[Settings], None] = lambda _: None
     setup: Callable[[Settings], None] = lambda _: None
@@ -159,6 +159,7 @@ def get(url: str) -> requests.Response | None:
 SERVICES = [
     Service(
         name="postgres",
+        runs=("hive",),  # whose script makes the metastore's tables
         ports=("POSTGRES_PORT",),
         healthy=postgres_healthy,
         where="postgresql://{POSTGRES_HOST}:{POSTGRES_PORT}/{SOURCE_DB}",

@@ -1,6 +1,7 @@
 """One fact in one place: what the files under infra/ say agrees."""
 
 import configparser
+import inspect
 import json
 import re
 from pathlib import Path
@@ -33,6 +34,24 @@ def test_every_service_waits_only_for_services() -> None:
     for service in SERVICES:
         assert {*service.needs, *service.setup_needs} <= seen
         seen.add(service.name)
+
+
+def test_every_service_waits_for_the_programs_that_it_names() -> None:
+    """In supervisor's entry, the script that this runs, and what is done before and after."""
+    config = configparser.RawConfigParser()
+    config.read(INFRA / "native/supervisord.conf")
+    found = set()
+    for service in SERVICES:
+        texts = [inspect.getsource(step) for step in (service.prepare, service.setup)]
+        for program in service.programs:
+            said = "\n".join(config[f"program:{program}"].values())
+            scripts = re.findall(r"native/bin/([\w-]+)", said)
+            texts += [said, *((INFRA / "native/bin" / name).read_text() for name in scripts)]
+        homes = re.findall(r"([A-Z]+)_HOME\b", "".join(texts))
+        needed = {home.lower() for home in homes} & MAKERS.keys()
+        assert needed <= set(service.runs), service.name
+        found |= needed
+    assert found == {"minio", "hive", "trino", "kafka", "debezium"}
 
 
 def test_ports_differ() -> None:
