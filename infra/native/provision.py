@@ -12,7 +12,7 @@ import shutil
 import subprocess
 import sys
 import tarfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import datetime
@@ -92,9 +92,7 @@ def provisioning(names: list[str], console: Console) -> Iterator[dict[str, Futur
         jobs = {name: pool.submit(make_one, name, bars) for name in missing}
         try:
             yield jobs
-        except (
-            KeyboardInterrupt
-        ):  # nothing of it is waited for: an interrupted download is repeated
+        except KeyboardInterrupt:  # a download that is interrupted starts from its beginning
             pool.shutdown(wait=False, cancel_futures=True)
             raise
     problems = [str(error) for job in jobs.values() if (error := job.exception())]
@@ -342,7 +340,7 @@ AIRFLOW_ENVIRONMENT = "airflow"
 MAKE_AIRFLOW = ["make", "--silent", f"PYTHON={sys.executable}", ".venv-airflow/.ready"]
 
 # What is downloaded for each, to say it beforehand.
-MEGABYTES: Mapping[str, int] = {
+MEGABYTES = {
     "minio": 330,
     "trino": 821,
     "trino-cli": 18,
