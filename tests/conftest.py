@@ -12,6 +12,7 @@ from playwright.sync_api import Browser
 
 from infra.native.paths import REPO
 from tests.browser import chromium
+from tests.integration.small_lake import SmallLake, small_lake
 from tests.stack import own_stack
 
 pytest_plugins = ["tests.budget", "tests.folder_times"]
@@ -47,6 +48,15 @@ def stack(request: pytest.FixtureRequest) -> Iterator[dict[str, str]]:
     os.environ.update(IMPATIENT)
     with own_stack(".lakehouse-test", keep=request.config.getoption("--keep-stack")) as running:
         yield running
+
+
+@pytest.fixture(scope="session")
+def lake_to_read(stack: dict[str, str]) -> Iterator[SmallLake]:
+    """The lake of all tests that leave it as it is. `dbt build` was run over it, with its tests."""
+    with small_lake() as lake:
+        build = lake.dbt("build")
+        assert build.returncode == 0, build.stdout
+        yield lake
 
 
 @pytest.fixture(scope="module")  # and no longer: its event loop would be in others' way

@@ -7,7 +7,7 @@ import shutil
 import socket
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -76,6 +76,16 @@ def objects_administrator() -> Any:
         aws_access_key_id=os.environ["MINIO_ROOT_USER"],
         aws_secret_access_key=os.environ["MINIO_ROOT_PASSWORD"],
     )
+
+
+def delete_objects(bucket: str, keys: Iterable[str]) -> None:
+    objects = objects_administrator()
+    names = [{"Key": key} for key in keys]
+    for start in range(0, len(names), 1000):  # S3 takes no more at a time
+        deleted = objects.delete_objects(
+            Bucket=bucket, Delete={"Objects": names[start : start + 1000], "Quiet": True}
+        )
+        assert "Errors" not in deleted, deleted
 
 
 def free_offset() -> int:

@@ -16,7 +16,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from infra.native.paths import REPO
 from tests.browser import clean_page
-from tests.integration.small_lake import SmallLake, small_lake
+from tests.integration.small_lake import SmallLake
 from tests.stack import ingest
 
 pytestmark = pytest.mark.slow
@@ -28,12 +28,9 @@ KNOWN = r"/%7B%7B%20getIcon"
 
 
 @pytest.fixture(scope="module")
-def lake() -> Iterator[SmallLake]:
+def lake(lake_to_read: SmallLake) -> SmallLake:
     ingest("source", "generate", "--rows", "0")  # the source's table is there
-    with small_lake() as lake:
-        build = lake.dbt("build", "--resource-type=seed", "--resource-type=model")
-        assert build.returncode == 0, build.stdout
-        yield lake
+    return lake_to_read
 
 
 @pytest.fixture(scope="module")
@@ -161,11 +158,11 @@ def test_every_column_in_the_lake_is_described(site: Path) -> None:
         json.loads((site / f"{name}.json").read_text()) for name in ("manifest", "catalog")
     )
     described = {**manifest["nodes"], **manifest["sources"]}
-    assert {key for key in described if re.match("model|seed|source", key)} == {
-        *catalog["nodes"],
-        *catalog["sources"],
-    }
-    for key, table in {**catalog["nodes"], **catalog["sources"]}.items():
+    # Not the rows that failed a test: their columns are the test's.
+    is_ours = re.compile("model|seed|source").match
+    tables = {k: v for k, v in {**catalog["nodes"], **catalog["sources"]}.items() if is_ours(k)}
+    assert {key for key in described if is_ours(key)} == tables.keys()
+    for key, table in tables.items():
         columns = described[key]["columns"]
         missing = [name for name in table["columns"] if not columns.get(name)]
         assert (key, missing) == (key, [])

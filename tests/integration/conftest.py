@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import boto3
 import psycopg2
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -25,6 +24,7 @@ from ingestion.storage import Bronze
 from ingestion.stream.client import open_admin
 from ingestion.tables import Tables, load_tables
 from ingestion.trino_client import Trino
+from tests.stack import delete_objects, objects_administrator
 
 
 @dataclass
@@ -152,30 +152,13 @@ def corner(tmp_path: Path) -> Iterator[Corner]:
 def _clean_up(corner: Corner) -> None:
     corner.sql(f"DROP SCHEMA {corner.schema} CASCADE")
     for schema in (f"hive.{corner.schema}", corner.silver):
-        name = schema.split(".")[1]
-        # One metastore: each catalog lists the other's schemas too.
-        if (name,) in corner.trino.query("SHOW SCHEMAS FROM hive"):
-            for (table,) in corner.trino.query(f"SHOW TABLES FROM {schema}"):
-                corner.trino.query(f"DROP TABLE {schema}.{table}")
-            corner.trino.query(f"DROP SCHEMA {schema}")
-    administrator = _administrator(corner.settings)
+        corner.trino.query(f"DROP SCHEMA IF EXISTS {schema} CASCADE")
     # Ingestion may not delete; neither would an operator let it. The schema's name is in
     # every key: of tables, of topics, and of the empty folders, which `keys` leaves out.
-    pages = administrator.get_paginator("list_objects_v2").paginate(Bucket=corner.bronze.bucket)
-    for key in [entry["Key"] for page in pages for entry in page.get("Contents", [])]:
-        if corner.schema in key:
-            administrator.delete_object(Bucket=corner.bronze.bucket, Key=key)
-
-
-def _administrator(settings: Settings) -> Any:
-    env = {**dotenv_values(env_file()), **os.environ}
-    return boto3.client(
-        "s3",
-        endpoint_url=settings.s3_endpoint,
-        region_name=settings.s3_region,
-        aws_access_key_id=env["MINIO_ROOT_USER"],
-        aws_secret_access_key=env["MINIO_ROOT_PASSWORD"],
-    )
+    objects = objects_administrator()
+    pages = objects.get_paginator("list_objects_v2").paginate(Bucket=corner.bronze.bucket)
+    keys = [entry["Key"] for page in pages for entry in page.get("Contents", [])]
+    delete_objects(corner.bronze.bucket, [key for key in keys if corner.schema in key])
 
 
 @pytest.fixture

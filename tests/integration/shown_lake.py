@@ -17,7 +17,7 @@ from ingestion.settings import get_settings
 from ingestion.storage import Bronze
 from ingestion.stream.topics import topic_of
 from ingestion.tables import Reconcile, Table, load_tables
-from tests.stack import objects_administrator
+from tests.stack import delete_objects, objects_administrator
 
 TABLE = "loan_applications"
 
@@ -75,11 +75,8 @@ def lake() -> Iterator[Lake]:
         finally:
             for schema in (made.silver, made.gold):
                 made.query(f"drop schema if exists {schema} cascade")
-            for (table,) in made.query(f"show tables from {made.bronze}"):
-                made.query(f"drop table {made.bronze}.{table}")
-            made.query(f"drop schema {made.bronze}")
-            for key in list(Bronze(get_settings()).keys(f"{made.place}/")):
-                made.objects.delete_object(Bucket=made.bucket, Key=key)
+            made.query(f"drop schema {made.bronze} cascade")
+            delete_objects(made.bucket, Bronze(get_settings()).keys(f"{made.place}/"))
 
 
 class Landed:

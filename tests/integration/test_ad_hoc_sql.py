@@ -10,7 +10,7 @@ from contextlib import closing
 import pytest
 import sqlparse
 from jdbc import Jdbc, RefusedError, connect
-from small_lake import IMAGE, SmallLake, small_lake
+from small_lake import IMAGE, SmallLake
 
 from infra.dbeaver.__main__ import QUERIES
 from ingestion.postgres import connect_owner
@@ -27,11 +27,10 @@ AFTER = IMAGE | {
 
 
 @pytest.fixture(scope="module")
-def lake() -> Iterator[SmallLake]:
-    with small_lake() as lake:
-        lake.make_tables()
-        lake.land_change(5, "u", 100, json.dumps(AFTER))
-        yield lake
+def lake(lake_to_read: SmallLake) -> Iterator[SmallLake]:
+    lake_to_read.land_change(5, "u", 100, json.dumps(AFTER))
+    yield lake_to_read
+    lake_to_read.query(f"delete from {lake_to_read.bronze}.loan_applications_changes")
 
 
 @pytest.fixture

@@ -9,13 +9,9 @@ import pytest
 from small_lake import DBT_PROJECT, IMAGE, SmallLake, small_lake
 
 
-@pytest.fixture(scope="module")
-def lake() -> Iterator[SmallLake]:
-    """A lake that `dbt build` was run over, with its unit and data tests."""
-    with small_lake() as lake:
-        build = lake.dbt("build")
-        assert build.returncode == 0, build.stdout
-        yield lake
+@pytest.fixture
+def lake(lake_to_read: SmallLake) -> SmallLake:
+    return lake_to_read
 
 
 @pytest.fixture

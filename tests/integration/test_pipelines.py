@@ -80,24 +80,11 @@ def wait_for(airflow: Airflow, pipeline: str, task: str, state: str, since: str)
     return run
 
 
-def test_a_batch_started_in_the_web_ui_brings_the_lake_to_the_sources_state(
-    airflow: Airflow, stack: dict[str, str], browser: Browser, request: pytest.FixtureRequest
+def test_a_batch_and_what_it_starts_bring_the_lake_to_the_sources_state(
+    airflow: Airflow, stack: dict[str, str]
 ) -> None:
-    with clean_page(browser, KNOWN) as page:
-        log_in(page, airflow.url, stack)
-        for pipeline in PIPELINES:
-            show_graph(page, airflow, pipeline)
-        known = newest(airflow, "loan_etl")
-        page.goto(f"{airflow.url}/dags/loan_etl")
-        page.get_by_test_id("toggle-pause").click()
-        page.goto(f"{airflow.url}/dags/loan_batch_ingestion")
-        page.get_by_role("button", name="Trigger Dag").click()
-        page.get_by_role("dialog").get_by_role("button", name="Trigger", exact=True).click()
-        run = see_it_turn_green(page, airflow, known)
-        if request.config.getoption("--screenshots"):
-            page.screenshot(path=PICTURE)
-    pipelines("pause")
-    assert set(states(airflow, "loan_etl", run).values()) == {"success"}
+    pipelines("run", "loan_batch_ingestion", "--then", "loan_etl")
+    assert set(states(airflow, "loan_etl").values()) == {"success"}
     ingest("reconcile")
     [[features]] = lake(stack, "select count(*) from iceberg.gold.loan_features")
     [[silver]] = lake(stack, "select count(*) from iceberg.silver.loan_applications")
@@ -119,6 +106,54 @@ def lineage(stack: dict[str, str], of: str) -> set[str]:
         if target["name"].endswith(of)
         for source in event["inputs"]
     }
+
+
+def test_a_failing_test_stops_what_is_behind_it_and_names_itself(
+    airflow: Airflow, stack: dict[str, str]
+) -> None:
+    assert build_silver().returncode == 0  # or a change would meet the row, and dbt fail before
+    kept = "iceberg.silver.kept"
+    lake(stack, f"create table {kept} as select * from {STATE} where application_id = 7")
+    lake(stack, f"insert into {STATE} select * from {kept}")
+    try:
+        said = pipelines("run", "loan_etl", ok=False)
+    finally:
+        lake(stack, f"delete from {STATE} where application_id = 7")
+        lake(stack, f"insert into {STATE} select * from {kept}")
+        lake(stack, f"drop table {kept}")
+    after = states(airflow, "loan_etl")
+    assert after["int_loan_applications__state.test"] == "failed"
+    assert after["loan_applications.run"] == after["loan_features.run"] == "upstream_failed"
+    assert after["materialize_features"] == after["reconcile"] == "upstream_failed"
+    failed = {task for task, state in after.items() if state == "failed"}
+    assert failed == {"int_loan_applications__state.test"}
+    assert "unique_int_loan_applications__state_application_id" in said
+    assert "dbt_test_failures" in said
+
+
+def test_a_pipeline_that_is_none_is_refused() -> None:
+    assert "404" in pipelines("run", "no_such", ok=False)
+
+
+@pytest.mark.slow
+def test_a_batch_started_in_the_web_ui_starts_the_etl_and_both_are_seen(
+    airflow: Airflow, stack: dict[str, str], browser: Browser, request: pytest.FixtureRequest
+) -> None:
+    with clean_page(browser, KNOWN) as page:
+        log_in(page, airflow.url, stack)
+        for pipeline in PIPELINES:
+            show_graph(page, airflow, pipeline)
+        known = newest(airflow, "loan_etl")
+        page.goto(f"{airflow.url}/dags/loan_etl")
+        page.get_by_test_id("toggle-pause").click()
+        page.goto(f"{airflow.url}/dags/loan_batch_ingestion")
+        page.get_by_role("button", name="Trigger Dag").click()
+        page.get_by_role("dialog").get_by_role("button", name="Trigger", exact=True).click()
+        run = see_it_turn_green(page, airflow, known)
+        if request.config.getoption("--screenshots"):
+            page.screenshot(path=PICTURE)
+    pipelines("pause")
+    assert set(states(airflow, "loan_etl", run).values()) == {"success"}
 
 
 def log_in(page: Page, url: str, stack: dict[str, str]) -> None:
@@ -148,6 +183,7 @@ def see_it_turn_green(page: Page, airflow: Airflow, known: str) -> str:
     return run
 
 
+@pytest.mark.slow
 def test_a_backfill_of_what_did_not_change_changes_nothing(
     airflow: Airflow, stack: dict[str, str]
 ) -> None:
@@ -162,29 +198,7 @@ def test_a_backfill_of_what_did_not_change_changes_nothing(
     assert lake(stack, content) == before
 
 
-def test_a_failing_test_stops_what_is_behind_it_and_names_itself(
-    airflow: Airflow, stack: dict[str, str]
-) -> None:
-    assert build_silver().returncode == 0  # or a change would meet the row, and dbt fail before
-    kept = "iceberg.silver.kept"
-    lake(stack, f"create table {kept} as select * from {STATE} where application_id = 7")
-    lake(stack, f"insert into {STATE} select * from {kept}")
-    try:
-        said = pipelines("run", "loan_etl", ok=False)
-    finally:
-        lake(stack, f"delete from {STATE} where application_id = 7")
-        lake(stack, f"insert into {STATE} select * from {kept}")
-        lake(stack, f"drop table {kept}")
-    after = states(airflow, "loan_etl")
-    assert after["int_loan_applications__state.test"] == "failed"
-    assert after["loan_applications.run"] == after["loan_features.run"] == "upstream_failed"
-    assert after["materialize_features"] == after["reconcile"] == "upstream_failed"
-    failed = {task for task, state in after.items() if state == "failed"}
-    assert failed == {"int_loan_applications__state.test"}
-    assert "unique_int_loan_applications__state_application_id" in said
-    assert "dbt_test_failures" in said
-
-
+@pytest.mark.slow
 def test_without_minio_a_batch_says_so_and_cleared_it_does_its_work(airflow: Airflow) -> None:
     Supervisor(environment()).rpc().supervisor.stopProcess("minio")
     try:
@@ -211,6 +225,7 @@ def test_what_was_killed_in_the_middle_is_done_in_the_end(airflow: Airflow) -> N
     ingest("reconcile")
 
 
+@pytest.mark.slow
 def test_maintenance_says_what_the_commands_say(airflow: Airflow) -> None:
     """Other tests may have left dead letters, of which it is to speak."""
     command = [sys.executable, "-m", "ingestion", "stream", "status"]
@@ -219,7 +234,3 @@ def test_maintenance_says_what_the_commands_say(airflow: Airflow) -> None:
     after = states(airflow, "lakehouse_maintenance")
     assert after["upkeep"] == "success"
     assert after["stream"] == ("failed" if status.returncode else "success")
-
-
-def test_a_pipeline_that_is_none_is_refused() -> None:
-    assert "404" in pipelines("run", "no_such", ok=False)

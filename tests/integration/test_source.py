@@ -129,18 +129,17 @@ def test_ctrl_c_while_loading_is_no_failure_of_the_service(
     corner: Any, administrator: Any, seconds_per_chunk: float
 ) -> None:
     replace_content(corner.settings, generate_chunks(1, 1), schema=corner.schema)
-    loader = subprocess.Popen(
-        [
-            *(sys.executable, "-c", ENDLESS.format(seconds_per_chunk)),
-            *("source", "generate", "--rows", "9", "--schema", corner.schema),
-        ],
-        env=corner.environment(),
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    wait_for_copy(administrator.cursor())
-    loader.send_signal(signal.SIGINT)
-    _, said = loader.communicate(timeout=20)
+    command = [sys.executable, "-c", ENDLESS.format(seconds_per_chunk)]
+    command += ["source", "generate", "--rows", "9", "--schema", corner.schema]
+    with subprocess.Popen(
+        command, env=corner.environment(), stderr=subprocess.PIPE, text=True
+    ) as loader:
+        try:
+            wait_for_copy(administrator.cursor())
+            loader.send_signal(signal.SIGINT)
+            _, said = loader.communicate(timeout=20)
+        finally:
+            loader.kill()  # if it is still there, it would load for ever
     assert said == "stopped; nothing half done is visible\n"
     assert loader.returncode == 130
     assert corner.sql(f"SELECT count(*) FROM {corner.schema}.loan_applications") == [(1,)]
@@ -165,7 +164,7 @@ cli.main()
 
 def wait_for_copy(cursor: Any) -> None:
     """Wait until a COPY has stored some rows."""
-    for _ in range(200):
+    for _ in range(1200):  # on a busy machine, Python alone takes seconds to start
         cursor.execute("SELECT 1 FROM pg_stat_progress_copy WHERE tuples_processed > 5000")
         if cursor.fetchone():
             return

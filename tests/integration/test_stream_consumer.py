@@ -36,6 +36,7 @@ def proxy(changes: Changes) -> Iterator[S3Proxy]:
     made.close()
 
 
+@pytest.mark.slow
 def test_everything_lands_once_though_the_consumer_is_killed_again_and_again(
     changes: Changes,
 ) -> None:
@@ -171,6 +172,7 @@ def test_a_second_process_of_the_same_number_ends_the_first(changes: Changes) ->
     changes.check()
 
 
+@pytest.mark.slow
 def test_minio_refuses_and_the_consumer_waits_in_flat_memory(
     changes: Changes, proxy: S3Proxy
 ) -> None:
@@ -202,6 +204,7 @@ def test_minio_refuses_and_the_consumer_waits_in_flat_memory(
     changes.check()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", [Mode.slow, Mode.deaf])
 def test_minio_is_slow_or_its_answers_get_lost(
     changes: Changes, proxy: S3Proxy, mode: Mode
