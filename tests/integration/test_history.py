@@ -115,6 +115,7 @@ def build(made: Lake, keys: list[list[str]], dice: random.Random) -> None:
         made.run()
 
 
+@pytest.mark.slow
 def test_history_says_what_was_true_when(source_log: SourceLog) -> None:
     seed = random.randrange(2**16)
     print(f"seed {seed}")

@@ -115,6 +115,7 @@ def metadata_files(table: Table, lake: SmallLake) -> int:
     return sum(key.endswith(".metadata.json") for key in keys)
 
 
+@pytest.mark.slow
 def test_however_many_runs_there_were_as_many_files_remain(
     lake: SmallLake, tables: list[Table], impatient: Lake
 ) -> None:
