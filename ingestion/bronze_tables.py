@@ -22,7 +22,7 @@ from ingestion.catalog import PARTITION_COLUMN, SNAPSHOT_COLUMN, read_columns
 from ingestion.postgres import connect_reader, plain_errors, quote_identifier
 from ingestion.settings import Settings
 from ingestion.storage import Bronze
-from ingestion.stream.chain import FOLDER as STREAM_FOLDER
+from ingestion.stream.object_keys import FOLDER as STREAM_FOLDER
 from ingestion.stream.topics import topic_of
 from ingestion.tables import CHANGES_SUFFIX, MANIFEST_TABLE, Table, Tables
 from ingestion.trino_client import Trino

@@ -151,7 +151,7 @@ def _previous_cursor(table: Table, newest: Manifest | None, storage: tuple[int, 
         # What was there is gone without a trace in the cursor, and what came
         # instead may have the same times.
         err.print(
-            f"{table.name}: was truncated, rewritten or partitioned anew since snapshot"
+            f"{table.name}: was truncated, rewritten or repartitioned since snapshot"
             f" {newest.snapshot_id}; reading it in full"
         )
     else:

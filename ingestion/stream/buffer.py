@@ -10,8 +10,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from kafka.consumer.fetcher import ConsumerRecord
 
-from ingestion.stream.chain import Log, Reach
 from ingestion.stream.envelope import read
+from ingestion.stream.object_keys import LandedOffset, TopicPartitionId
 
 # When an object is landed. Its size is what Trino reads at a time and what memory
 # must hold: 16 MiB of JSON is about 1.5 MB of Parquet. Its age is the freshness that
@@ -67,7 +67,7 @@ class Buffer:
         unreadable: the records that could not be read, and why.
     """
 
-    def __init__(self, landed: Reach) -> None:
+    def __init__(self, landed: LandedOffset) -> None:
         self.start = landed.end
         self.end = landed.end
         self._rows_before = landed.rows
@@ -82,9 +82,9 @@ class Buffer:
         return len(self._offsets)
 
     @property
-    def reach(self) -> Reach:
+    def landed_offset(self) -> LandedOffset:
         """How far the partition will have landed with it."""
-        return Reach(self.end, self._rows_before + len(self))
+        return LandedOffset(self.end, self._rows_before + len(self))
 
     @property
     def first_timestamp(self) -> int:
@@ -125,7 +125,7 @@ class Buffer:
             if change.problem is not None:
                 self.unreadable.append((record, change.problem))
 
-    def to_parquet(self, log: Log) -> pa.Buffer:
+    def to_parquet(self, log: TopicPartitionId) -> pa.Buffer:
         """Its records as the content of an object."""
         rows, read = len(self), self._columns
         columns = {

@@ -67,7 +67,7 @@ def open_admin(settings: Settings) -> Iterator[KafkaAdminClient]:
 def topic_id(consumer: KafkaConsumer, topic: str) -> str | None:
     """The topic's id as 32 hex digits, or None while the client does not know it.
 
-    A topic that was deleted and made anew has another one, and offsets that begin
+    A topic that was deleted and created again has another one, and offsets that begin
     at 0 again: without it, objects of both would have the same names.
     """
     found: uuid.UUID | None = consumer._cluster.topic_id(topic)

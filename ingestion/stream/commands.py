@@ -122,23 +122,23 @@ def stream_status(
         raise typer.Exit(1)
 
 
-@stream_app.command("begin-anew")
-def stream_begin_anew(
-    even_if_well: Annotated[
-        bool, typer.Option("--even-if-well", help="Also give up a slot that could go on.")
+@stream_app.command("reset-slot")
+def stream_reset_slot(
+    force: Annotated[
+        bool, typer.Option("--force", help="Also replace a slot that works.")
     ] = False,
 ) -> None:
-    """Replace a replication slot that is lost, and let Debezium read on from now.
+    """Replace a lost replication slot; Debezium continues from now.
 
-    PostgreSQL gives a slot up whose reader stays so far behind that its log would fill
-    the disk. What was not read by then never comes through the stream: land a full
-    batch afterwards, which holds what those changes did.
+    PostgreSQL invalidates a slot whose reader is so far behind that its WAL would fill
+    the disk. What was not read by then never arrives by the stream: land a full batch
+    afterwards, which holds what those changes did.
     """
     from ingestion.settings import get_settings
-    from ingestion.stream.anew import begin_anew
+    from ingestion.stream.reset_slot import reset_slot
 
     with err.status("looking at the slot") as shown:
-        begin_anew(get_settings(), shown.update, even_if_well=even_if_well)
+        reset_slot(get_settings(), shown.update, force=force)
     out.print("Debezium reads on; now: python -m ingestion batch --mode full")
 
 
@@ -239,7 +239,7 @@ def _find(kept: "list[Kept]", position: str) -> "Kept":
 
 
 def _brief(one: "Kept", letter: "DeadLetter") -> dict[str, Any]:
-    from ingestion.stream.chain import utc
+    from ingestion.stream.object_keys import utc
 
     return {
         "position": letter.position,
@@ -252,7 +252,7 @@ def _brief(one: "Kept", letter: "DeadLetter") -> dict[str, Any]:
 
 def _whole(letter: "DeadLetter") -> dict[str, object]:
     """All of it; bytes as the text that they nearly are."""
-    from ingestion.stream.chain import utc
+    from ingestion.stream.object_keys import utc
 
     return {
         "position": letter.position,

@@ -1,6 +1,6 @@
 """A consumer: polls its partitions, lands what they hold, commits what has landed.
 
-Exactly once needs no more than the order: an object lands first (see ``chain``),
+Exactly once needs no more than the order: an object lands first (see ``object_keys``),
 then its end is committed. Whatever stops a consumer in between, the next one starts
 at the last committed offset, meets the name of the object that is there, and goes on
 behind it. Losing a partition therefore costs nothing but reading a second's records
@@ -26,13 +26,13 @@ from ingestion.errors import DataError, LockedError, ServiceError
 from ingestion.settings import Settings
 from ingestion.storage import Bronze
 from ingestion.stream.buffer import Buffer
-from ingestion.stream.chain import Log, Reach
 from ingestion.stream.client import address, is_connected, topic_id
+from ingestion.stream.commit_metadata import CommitMetadata
 from ingestion.stream.dead_letters import DeadLetters
-from ingestion.stream.land import Landing, newest_reach
-from ingestion.stream.lane import Lane
-from ingestion.stream.note import Note
-from ingestion.stream.trouble import Trouble
+from ingestion.stream.object_keys import LandedOffset, TopicPartitionId
+from ingestion.stream.partition_writer import PartitionWriter
+from ingestion.stream.status_reporter import StatusReporter
+from ingestion.stream.upload import Upload, newest_landed_offset
 
 Say = Callable[[str], None]
 Polled = dict[TopicPartition, list[ConsumerRecord]]
@@ -64,53 +64,55 @@ class Consumer:
         # A landing tries again by itself, and says so.
         self._bronze = Bronze(settings, attempts=1, timeout_seconds=S3_SECONDS)
         self._dead_letters = DeadLetters(settings, self._bronze)
-        self._landing_trouble = Trouble(say, "cannot land, trying on", "lands again", patience=4)
-        self._kafka_trouble = Trouble(
+        self._upload_status = StatusReporter(
+            say, "upload failed, retrying", "upload recovered", patience=4
+        )
+        self._kafka_status = StatusReporter(
             say,
-            f"no connection to Kafka at {address(settings)}, trying on",
-            "connected to Kafka again",
+            f"no connection to Kafka at {address(settings)}, retrying",
+            "reconnected to Kafka",
             patience=4,
         )
         self._polls_without_kafka = 0
-        self._lanes: dict[TopicPartition, Lane] = {}
-        self._adopted: set[TopicPartition] = set()
+        self._writers: dict[TopicPartition, PartitionWriter] = {}
+        self._assigned: set[TopicPartition] = set()
         self._next_note = 0.0
 
     def run(self, stop: threading.Event) -> None:
         """Land what comes until ``stop`` is set; then what is left, within seconds."""
         while not stop.is_set():
-            self.turn()
+            self.poll_once()
         self._finish()
 
     @property
     def holds_records(self) -> bool:
         """Whether it has taken records that have not landed."""
-        return not all(lane.is_empty for lane in self._lanes.values())
+        return not all(writer.is_empty for writer in self._writers.values())
 
-    def adopt(self, partitions: Collection[TopicPartition]) -> None:
-        """Take partitions; they are read once it is known from where."""
+    def on_partitions_assigned(self, partitions: Collection[TopicPartition]) -> None:
+        """Start with partitions; they are read once the start offset is known."""
         for partition in partitions:
             # With a position, the client does not look for one itself.
             self._kafka.seek(partition, 0)
             self._kafka.pause(partition)
-            self._adopted.add(partition)
+            self._assigned.add(partition)
 
-    def give_up(self, partitions: Collection[TopicPartition]) -> None:
-        """Forget partitions, and what of them has not landed."""
-        self._adopted.difference_update(partitions)
-        lanes = {p: self._lanes.pop(p) for p in partitions if p in self._lanes}
-        for lane in lanes.values():
-            lane.abandon()
-        if lanes:
-            self._say(f"gave up {_names(lanes)}")
+    def on_partitions_revoked(self, partitions: Collection[TopicPartition]) -> None:
+        """Stop with partitions, and drop what of them has not landed."""
+        self._assigned.difference_update(partitions)
+        writers = {p: self._writers.pop(p) for p in partitions if p in self._writers}
+        for writer in writers.values():
+            writer.abandon()
+        if writers:
+            self._say(f"partitions revoked: {_names(writers)}")
 
-    def turn(self) -> None:
+    def poll_once(self) -> None:
         """Poll once, and do what is due."""
         for partition, records in self._poll().items():
-            self._lanes[partition].add(records)
+            self._writers[partition].add(records)
         self._begin()
-        for partition, lane in self._lanes.items():
-            self._advance(partition, lane)
+        for partition, writer in self._writers.items():
+            self._advance(partition, writer)
         self._commit()
         self._note()
 
@@ -131,82 +133,86 @@ class Consumer:
             polled = {}
         if polled or is_connected(self._kafka):
             self._polls_without_kafka = 0
-            self._kafka_trouble.works()
+            self._kafka_status.works()
         else:
             self._polls_without_kafka += 1
-            self._kafka_trouble.failed(tries=self._polls_without_kafka)
+            self._kafka_status.failed(tries=self._polls_without_kafka)
         return polled
 
     def _poll_ms(self) -> int:
-        if any(lane.is_landing for lane in self._lanes.values()):
+        if any(writer.is_landing for writer in self._writers.values()):
             return LANDING_POLL_MS
-        left = min((lane.seconds_left for lane in self._lanes.values()), default=1.0)
+        left = min((writer.seconds_left for writer in self._writers.values()), default=1.0)
         return max(0, min(int(left * 1000) + 1, POLL_MS))
 
     def _begin(self) -> None:
         """Find out where the new partitions start, and read them from there."""
         begun = []
-        for partition in sorted(self._adopted):
+        for partition in sorted(self._assigned):
             if (identity := topic_id(self._kafka, partition.topic)) is None:
                 continue  # not yet known: next time
-            log = Log(partition.topic, identity, partition.partition)
+            log = TopicPartitionId(partition.topic, identity, partition.partition)
             try:
                 landed = self._landed(partition, log)
             except RetriableError:
                 continue
             except ServiceError as error:
-                self._landing_trouble.failed(error.message)
+                self._upload_status.failed(error.message)
                 continue
-            self._lanes[partition] = Lane(log, landed, self._land)
+            self._writers[partition] = PartitionWriter(log, landed, self._land)
             self._kafka.seek(partition, landed.end)
             self._kafka.resume(partition)
             begun.append(partition)
         if begun:
-            self._adopted.difference_update(begun)
-            self._say(f"reads {_names(begun)}")
+            self._assigned.difference_update(begun)
+            self._say(f"partitions assigned: {_names(begun)}")
 
-    def _landed(self, partition: TopicPartition, log: Log) -> Reach:
+    def _landed(self, partition: TopicPartition, log: TopicPartitionId) -> LandedOffset:
         """Up to where the partition has landed: there its next object starts."""
         committed = self._kafka.committed(partition, metadata=True, timeout_ms=COMMIT_MS)
         first: int = self._kafka.beginning_offsets([partition], timeout_ms=COMMIT_MS)[partition]
-        if committed is not None and (note := Note.of(committed)):
+        if committed is not None and (note := CommitMetadata.of(committed)):
             landed = note.landed
         elif committed is not None or first:
             # The consumers were away for so long that Kafka forgot it, and the log's
             # beginning may be behind what has landed; or somebody moved the offset.
-            landed = newest_reach(self._bronze, log)
+            landed = newest_landed_offset(self._bronze, log)
         else:
-            landed = Reach()
+            landed = LandedOffset()
         if landed.end < first:
             lost = f"{_name(partition)}: offsets {landed.end} to {first - 1}"
             if not self._skip_lost:
                 raise _lost(f"{lost} are deleted")
             self._say(f"goes on behind what Kafka deleted, {lost}")
-            landed = Reach(first, landed.rows)
+            landed = LandedOffset(first, landed.rows)
         return landed
 
-    def _land(self, log: Log, buffer: Buffer) -> Landing:
-        return Landing(self._bronze, self._dead_letters, self._landing_trouble, log, buffer)
+    def _land(self, log: TopicPartitionId, buffer: Buffer) -> Upload:
+        return Upload(self._bronze, self._dead_letters, self._upload_status, log, buffer)
 
-    def _advance(self, partition: TopicPartition, lane: Lane, *, at_once: bool = False) -> None:
+    def _advance(
+        self, partition: TopicPartition, writer: PartitionWriter, *, at_once: bool = False
+    ) -> None:
         """Take what has landed, land what is due, and stop or start the supply."""
-        read_on = lane.finish_landing()
+        read_on = writer.finish_landing()
         if read_on is not None:
             self._kafka.seek(partition, read_on)
-        if lane.wants_to_land(at_once=at_once):
-            self._check_topic(lane.log)
-            lane.land(self._kafka.position(partition, timeout_ms=COMMIT_MS))
-        if lane.is_full:
+        if writer.wants_to_land(at_once=at_once):
+            self._check_topic(writer.log)
+            writer.land(self._kafka.position(partition, timeout_ms=COMMIT_MS))
+        if writer.is_full:
             self._kafka.pause(partition)
         else:
             self._kafka.resume(partition)
 
     def _commit(self) -> None:
-        """Tell Kafka what has landed. If it does not take it now, it is told again."""
-        lanes = {p: lane for p, lane in self._lanes.items() if not lane.is_committed}
-        if lanes and self._tell({p: Note(lane.landed, lane.noted) for p, lane in lanes.items()}):
-            for lane in lanes.values():
-                lane.is_committed = True
+        """Commit what has landed; what Kafka does not take now is committed later."""
+        writers = {p: writer for p, writer in self._writers.items() if not writer.is_committed}
+        if writers and self._commit_offsets(
+            {p: CommitMetadata(writer.landed, writer.noted) for p, writer in writers.items()}
+        ):
+            for writer in writers.values():
+                writer.is_committed = True
 
     def _note(self) -> None:
         """Tell Kafka up to where there is nothing to land behind the last object."""
@@ -214,42 +220,42 @@ class Consumer:
             return
         self._next_note = time.monotonic() + NOTE_SECONDS
         notes = {}
-        for partition, lane in self._lanes.items():
-            if lane.is_empty and lane.is_committed:
+        for partition, writer in self._writers.items():
+            if writer.is_empty and writer.is_committed:
                 position = self._kafka.position(partition, timeout_ms=COMMIT_MS)
-                if position is not None and position > lane.noted:
-                    notes[partition] = Note(lane.landed, position)
-        if notes and self._tell(notes):
+                if position is not None and position > writer.noted:
+                    notes[partition] = CommitMetadata(writer.landed, position)
+        if notes and self._commit_offsets(notes):
             for partition, note in notes.items():
-                self._lanes[partition].noted = note.seen
+                self._writers[partition].noted = note.seen
 
-    def _tell(self, notes: dict[TopicPartition, Note]) -> bool:
+    def _commit_offsets(self, notes: dict[TopicPartition, CommitMetadata]) -> bool:
         offsets = {partition: note.to_kafka() for partition, note in notes.items()}
         try:
             self._kafka.commit(offsets, timeout_ms=COMMIT_MS)
         except FencedInstanceIdError:
             raise self._fenced() from None
         except (CommitFailedError, RebalanceInProgressError, RetriableError):
-            return False  # the next poll mends it, or takes the partitions away
+            return False  # the next poll resolves it, or revokes the partitions
         return True
 
     def _finish(self) -> None:
         """Land what is left; what does not land soon is read again by the next one."""
         deadline = time.monotonic() + STOP_SECONDS
         while self.holds_records:
-            for partition, lane in self._lanes.items():
-                self._advance(partition, lane, at_once=True)
+            for partition, writer in self._writers.items():
+                self._advance(partition, writer, at_once=True)
             if time.monotonic() > deadline:
                 self._say("not everything could be landed; it will be read again")
                 break
             time.sleep(LANDING_POLL_MS / 1000)
         self._commit()
-        self._lanes.clear()
+        self._writers.clear()
 
-    def _check_topic(self, log: Log) -> None:
+    def _check_topic(self, log: TopicPartitionId) -> None:
         if topic_id(self._kafka, log.topic) not in (log.topic_id, None):
             raise DataError(
-                f"topic {log.topic} was deleted and made anew", "start the consumer again"
+                f"topic {log.topic} was deleted and created again", "restart the consumer"
             )
 
     def _fenced(self) -> LockedError:

@@ -17,9 +17,9 @@ from kafka.errors import KafkaError, MessageSizeTooLargeError
 from ingestion.errors import DataError
 from ingestion.settings import Settings
 from ingestion.storage import Bronze, to_json_line
-from ingestion.stream.chain import Log, utc
 from ingestion.stream.client import client_options, plain_kafka_errors
 from ingestion.stream.envelope import read
+from ingestion.stream.object_keys import TopicPartitionId, utc
 from ingestion.stream.topics import dead_letter_topic
 
 FOLDER = "dead_letters"
@@ -43,7 +43,7 @@ class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
     headers: list[tuple[str, bytes | None]]
 
     @classmethod
-    def of(cls, log: Log, record: ConsumerRecord, reason: str) -> "DeadLetter":
+    def of(cls, log: TopicPartitionId, record: ConsumerRecord, reason: str) -> "DeadLetter":
         """The dead letter that a record becomes."""
         return cls(
             topic=log.topic,
@@ -65,7 +65,7 @@ class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def object_key(self) -> str:
         """Where it is kept."""
-        log = Log(self.topic, self.topic_id, self.partition)
+        log = TopicPartitionId(self.topic, self.topic_id, self.partition)
         day = f"{utc(self.timestamp):%Y-%m-%d}"
         return f"{FOLDER}/{self.topic}/dt={day}/{log.position}+{self.offset:020}{_SUFFIX}"
 

@@ -14,8 +14,8 @@ from ingestion.errors import IngestionError
 from ingestion.settings import Settings
 from ingestion.stream.client import address, client_options, plain_kafka_errors
 from ingestion.stream.consumer import COMMIT_MS, Consumer, Say
+from ingestion.stream.status_reporter import StatusReporter
 from ingestion.stream.topics import ensure_topics, topic_of
-from ingestion.stream.trouble import Trouble
 from ingestion.tables import Table
 
 # A consumer that is killed has this long to come back before others get its
@@ -77,7 +77,7 @@ def consume(member: Member, say: Say, stop: threading.Event) -> None:
 def _open(member: Member, say: Say, stop: threading.Event) -> KafkaConsumer | None:
     """Kafka's client, as soon as Kafka is there; None if told to stop before."""
     settings = member.settings
-    trouble = Trouble(
+    status = StatusReporter(
         say, f"waits for Kafka at {address(settings)}", f"found Kafka at {address(settings)}"
     )
     while not stop.is_set():
@@ -87,10 +87,10 @@ def _open(member: Member, say: Say, stop: threading.Event) -> KafkaConsumer | No
             ensure_topics(settings, member.tables)
             kafka = KafkaConsumer(**consumer_options(member))
         except (OSError, IngestionError, KafkaError) as error:
-            trouble.failed(str(error))
+            status.failed(str(error))
             stop.wait(1)
         else:
-            trouble.works()
+            status.works()
             return kafka
     return None
 
@@ -128,7 +128,7 @@ class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]  # kafka is un
         self._consumer = consumer
 
     def on_partitions_assigned(self, assigned: Collection[TopicPartition]) -> None:
-        self._consumer.adopt(assigned)
+        self._consumer.on_partitions_assigned(assigned)
 
     def on_partitions_revoked(self, revoked: Collection[TopicPartition]) -> None:
-        self._consumer.give_up(revoked)
+        self._consumer.on_partitions_revoked(revoked)

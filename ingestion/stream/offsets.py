@@ -8,7 +8,7 @@ from kafka.admin import OffsetSpec
 
 from ingestion.errors import MissingError
 from ingestion.settings import Settings
-from ingestion.stream.note import Note
+from ingestion.stream.commit_metadata import CommitMetadata
 from ingestion.stream.topics import topic_of
 from ingestion.tables import Table
 
@@ -48,7 +48,7 @@ def read_positions(
     told = admin.list_group_offsets(settings.stream_group)[settings.stream_group]
     positions = []
     for partition in partitions:
-        note = Note.of(told[partition]) if partition in told else None
+        note = CommitMetadata.of(told[partition]) if partition in told else None
         landed, rows = (note.seen, note.landed.rows) if note else (0, 0)
         end = found[partition].offset
         positions.append(Position(partition.topic, partition.partition, landed, rows, end))

@@ -17,7 +17,7 @@ WHERE slot_name = %s
 
 # What a slot that cannot go on takes.
 BEGIN_ANEW = (
-    "`python -m ingestion stream begin-anew` replaces it; then land a full batch: it holds"
+    "`python -m ingestion stream reset-slot` replaces it; then land a full batch: it holds"
     " what is missing"
 )
 

@@ -14,8 +14,8 @@ from ingestion.stream.capture import uncaptured
 from ingestion.stream.client import open_admin
 from ingestion.stream.connect import RUNNING, Worker, address, read_workers
 from ingestion.stream.dead_letters import kept_letters
-from ingestion.stream.landed import Landed, recently_landed
 from ingestion.stream.offsets import Group, Position, read_group, read_positions
+from ingestion.stream.recent_objects import Landed, recently_landed
 from ingestion.stream.slot import BEGIN_ANEW, Slot, read_slot
 from ingestion.stream.topics import topic_of
 from ingestion.tables import Table

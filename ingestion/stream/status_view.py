@@ -10,8 +10,8 @@ from rich.markup import escape
 from rich.table import Table as RichTable
 
 from ingestion.stream.connect import RUNNING, Worker
-from ingestion.stream.landed import Landed
 from ingestion.stream.offsets import Group, Position
+from ingestion.stream.recent_objects import Landed
 from ingestion.stream.slot import Slot
 from ingestion.stream.status import Status
 

@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 from ingestion.postgres import connect_reader
 from ingestion.settings import Settings
 from ingestion.storage import Bronze, Stored
-from ingestion.stream.chain import END, FOLDER
+from ingestion.stream.object_keys import END, FOLDER
 from ingestion.stream.topics import topic_of
 from ingestion.tables import Table
 

@@ -12,7 +12,7 @@ from ingestion.reconcile.run import reconcile_table
 from ingestion.settings import get_settings
 from ingestion.source.simulator import Plan, simulate
 from ingestion.storage import Bronze
-from ingestion.stream.chain import FOLDER, ROWS
+from ingestion.stream.object_keys import FOLDER, ROWS
 from ingestion.stream.topics import topic_of
 from ingestion.stream.wait import wait_until_landed
 from ingestion.tables import load_tables

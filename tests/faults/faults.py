@@ -137,14 +137,14 @@ def take(partition: int, reads: Event) -> None:
     taken = [TopicPartition(topic_of(settings, table), partition)]
     client.assign(taken)
     consumer = Consumer(settings, client, say=lambda _: reads.set())
-    consumer.adopt(taken)
+    consumer.on_partitions_assigned(taken)
     while True:
         # Who has just lost begins later, and would lose again and again: now this one
         # is the faster to land, now the other.
         buffer.FLUSH_SECONDS = random.choice((0.3, 2 * FLUSH_SECONDS))
         until = time.monotonic() + 1
         while time.monotonic() < until:
-            consumer.turn()
+            consumer.poll_once()
 
 
 KILLS = (

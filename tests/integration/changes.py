@@ -169,7 +169,7 @@ class Changes:
         taken = [TopicPartition(self.topic, partition) for partition in partitions]
         client.assign(taken)
         consumer = Consumer(self.settings, client, say=print)
-        consumer.adopt(taken)
+        consumer.on_partitions_assigned(taken)
         return consumer
 
     def land(self) -> None:
@@ -180,7 +180,7 @@ class Changes:
             consumer = self.outsider(client, *partitions)
             ends = client.end_offsets([TopicPartition(self.topic, p) for p in partitions])
             while consumer.holds_records or any(client.position(p) < e for p, e in ends.items()):
-                consumer.turn()
+                consumer.poll_once()
             stop.set()
             consumer.run(stop)
 

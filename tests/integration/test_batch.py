@@ -532,7 +532,7 @@ def test_a_reload_with_the_same_times_is_read_in_full(
     assert (again.mode, again.row_count) == ("full", 100)
     assert set(corner.landed(again)["x"].to_pylist()) == {"other"}
     said = " ".join(capsys.readouterr().err.split())
-    assert f"{table}: was truncated, rewritten or partitioned anew since" in said
+    assert f"{table}: was truncated, rewritten or repartitioned since" in said
     assert first.storage != again.storage
     (changed,) = corner.land("incremental")
     assert changed.mode == "incremental"

@@ -9,7 +9,7 @@ from kafka.consumer.fetcher import ConsumerRecord
 
 from ingestion.errors import IngestionError
 from ingestion.stream.buffer import Buffer
-from ingestion.stream.chain import Log, Reach
+from ingestion.stream.object_keys import LandedOffset, TopicPartitionId
 from ingestion.stream.topics import topic_of
 
 
@@ -74,19 +74,21 @@ def test_the_manifests_are_a_table(corner: Any) -> None:
 
 def land_changes(corner: Any, offset: int, when: datetime, rows: int = 1) -> str:
     """Land an object as a consumer does; its key."""
-    log = Log(topic_of(corner.settings, corner.tables.tables[0]), "ab" * 16, 0)
+    log = TopicPartitionId(topic_of(corner.settings, corner.tables.tables[0]), "ab" * 16, 0)
     source = {"lsn": 2**40 + offset, "txId": 2**32 - 1, "ts_us": 1_772_355_600_000_001}
     envelope = {"before": None, "after": {"id": 1}, "op": "u", "source": source}
     value = json.dumps(envelope).encode()
     time = int(when.timestamp() * 1000)
-    buffer = Buffer(Reach(offset, 0))
+    buffer = Buffer(LandedOffset(offset, 0))
     buffer.add([record(log, offset + row, time, b'{"id":1}', value) for row in range(rows)])
     key = log.object_key(offset, time)
     assert corner.bronze.put_first(key, memoryview(buffer.to_parquet(log)), "")
     return key
 
 
-def record(log: Log, offset: int, time: int, key: bytes, value: bytes) -> ConsumerRecord:
+def record(
+    log: TopicPartitionId, offset: int, time: int, key: bytes, value: bytes
+) -> ConsumerRecord:
     sizes = (len(key), len(value), -1)
     return ConsumerRecord(
         log.topic, log.partition, -1, offset, time, 1, key, value, [], None, *sizes

@@ -178,7 +178,7 @@ def test_replica_identity_full_is_good(corner: Any, captured: Settings) -> None:
 
 def test_what_the_set_up_makes_is_missed(corner: Any, captured: Settings) -> None:
     make(corner, "t")
-    for setting, hint in {"stream_publication": "make up", "stream_slot": "begin-anew"}.items():
+    for setting, hint in {"stream_publication": "make up", "stream_slot": "reset-slot"}.items():
         with pytest.raises(MissingError, match="'none'") as failure:
             run(corner, captured.model_copy(update={setting: "none"}))
         assert hint in failure.value.hint

@@ -18,11 +18,11 @@ from ingestion.errors import DataError, MissingError, ServiceError
 from ingestion.postgres import connect_capture
 from ingestion.settings import Settings
 from ingestion.stream import landed
-from ingestion.stream.anew import begin_anew
 from ingestion.stream.capture import capture
 from ingestion.stream.commands import stream_app
 from ingestion.stream.connect import address, read_workers
 from ingestion.stream.offsets import read_positions
+from ingestion.stream.reset_slot import reset_slot
 from ingestion.stream.status import Status, read_status
 from ingestion.stream.wait import wait_until_landed
 
@@ -186,14 +186,14 @@ def test_a_slot_that_is_gone_is_replaced_and_the_stream_goes_on(stream: Stream) 
         stream.insert(1, 100)
         stream.wait()
         with pytest.raises(DataError, match="can go on"):
-            begin_anew(stream.settings, print, connector=name)
+            reset_slot(stream.settings, print, connector=name)
         stream.stop_debezium()
         with closing(connect_capture(stream.settings, "test")) as log, log.cursor() as cursor:
             cursor.execute("SELECT pg_drop_replication_slot(%s)", (name,))
         stream.insert(101, 200)  # what the stream will never bring
-        assert "begin-anew" in stream.status().problems[0].then
+        assert "reset-slot" in stream.status().problems[0].then
 
-        begin_anew(stream.settings, print, connector=name)
+        reset_slot(stream.settings, print, connector=name)
 
         eventually(lambda: stream.workers() == ["RUNNING", "RUNNING"], "Debezium runs")
         stream.insert(201, 300)

@@ -10,9 +10,9 @@ from kafka.consumer.fetcher import ConsumerRecord
 
 from ingestion.stream import buffer
 from ingestion.stream.buffer import Buffer
-from ingestion.stream.chain import Log, Reach
+from ingestion.stream.object_keys import LandedOffset, TopicPartitionId
 
-LOG = Log("loans.public.loan_applications", "0f" * 16, 3)
+LOG = TopicPartitionId("loans.public.loan_applications", "0f" * 16, 3)
 CHANGE = b'{"op":"u","source":{"lsn":9,"txId":8,"ts_us":1700000000000007},"after":{"a":"\xc3\xa4"}}'
 
 
@@ -24,7 +24,7 @@ def record(offset: int, key: bytes | None = b'{"a":1}', value: bytes | None = CH
 
 
 def test_the_columns_hold_what_the_records_said() -> None:
-    made = Buffer(Reach(5, 0))
+    made = Buffer(LandedOffset(5, 0))
     made.add([record(7), record(8, None, b"no JSON")])
     made.add([record(12)])
     made.end = 14
@@ -72,7 +72,7 @@ def test_the_columns_hold_what_the_records_said() -> None:
 
 def test_it_is_full_by_rows_or_by_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(buffer, "FLUSH_ROWS", 3)
-    made = Buffer(Reach())
+    made = Buffer(LandedOffset())
     made.add([record(0), record(1)])
     assert not made.is_full
     made.add([record(2)])
@@ -80,7 +80,7 @@ def test_it_is_full_by_rows_or_by_bytes(monkeypatch: pytest.MonkeyPatch) -> None
     assert made.is_due
 
     monkeypatch.setattr(buffer, "FLUSH_BYTES", 2 * (len(CHANGE) + 7))
-    made = Buffer(Reach())
+    made = Buffer(LandedOffset())
     made.add([record(0)])
     assert not made.is_full
     made.add([record(1)])
@@ -88,7 +88,7 @@ def test_it_is_full_by_rows_or_by_bytes(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def test_it_is_due_when_its_first_record_is_old(monkeypatch: pytest.MonkeyPatch) -> None:
-    made = Buffer(Reach())
+    made = Buffer(LandedOffset())
     monkeypatch.setattr(buffer, "FLUSH_SECONDS", 0.0)
     assert not made.is_due  # nothing in it
     made.add([record(0)])

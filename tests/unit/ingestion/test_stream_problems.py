@@ -8,9 +8,9 @@ import pytest
 from kafka import OffsetAndMetadata, TopicPartition
 
 from ingestion.settings import Settings
-from ingestion.stream.chain import Reach
+from ingestion.stream.commit_metadata import CommitMetadata
 from ingestion.stream.connect import Worker, _reason
-from ingestion.stream.note import Note
+from ingestion.stream.object_keys import LandedOffset
 from ingestion.stream.offsets import Group, Position
 from ingestion.stream.slot import Slot
 from ingestion.stream.status import LAG_BYTES, LAG_RECORDS, Status, find_problems
@@ -79,10 +79,10 @@ def test_a_trace_is_cut_down_to_its_last_cause() -> None:
 
 @pytest.mark.parametrize(("seen", "expected"), [(7, 7), (5, 5), (3, 5)])
 def test_a_note_comes_back_from_kafka(seen: int, expected: int) -> None:
-    note = Note.of(Note(Reach(end=5, rows=4), seen).to_kafka())
-    assert note == Note(Reach(end=5, rows=4), expected)
+    note = CommitMetadata.of(CommitMetadata(LandedOffset(end=5, rows=4), seen).to_kafka())
+    assert note == CommitMetadata(LandedOffset(end=5, rows=4), expected)
 
 
 @pytest.mark.parametrize("text", [None, "", "7", "someone else's", "7 -1"])
 def test_what_others_noted_is_no_note(text: str | None) -> None:
-    assert Note.of(OffsetAndMetadata(5, text, -1)) is None
+    assert CommitMetadata.of(OffsetAndMetadata(5, text, -1)) is None

@@ -1,4 +1,4 @@
-"""A slot that PostgreSQL gave up is told from one that lags."""
+"""A slot that PostgreSQL has invalidated is told from one that lags."""
 
 import pytest
 

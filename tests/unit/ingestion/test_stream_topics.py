@@ -6,8 +6,8 @@ import pytest
 
 from ingestion.errors import SettingsError
 from ingestion.settings import Settings
+from ingestion.stream.status_reporter import StatusReporter
 from ingestion.stream.topics import dead_letter_topic, topic_of
-from ingestion.stream.trouble import Trouble
 from ingestion.tables import Table
 
 
@@ -42,13 +42,13 @@ def test_dead_letters_have_a_topic_of_their_own(settings: Any) -> None:
 
 def test_trouble_is_said_once_and_so_is_its_end() -> None:
     said: list[str] = []
-    trouble = Trouble(said.append, "fails", "works again", patience=2)
-    trouble.works()
-    trouble.failed("blip", 1)
-    trouble.works()
+    status = StatusReporter(said.append, "fails", "works again", patience=2)
+    status.works()
+    status.failed("blip", 1)
+    status.works()
     assert said == []
     for tries in range(1, 5):
-        trouble.failed("away", tries)
+        status.failed("away", tries)
     for _ in range(3):
-        trouble.works()
+        status.works()
     assert said == ["fails: away", "works again"]

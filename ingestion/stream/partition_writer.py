@@ -1,17 +1,17 @@
-"""One partition's way to bronze: a buffer that fills, and one that lands."""
+"""Writes one partition to bronze: a buffer that fills, and one that is uploaded."""
 
 from collections.abc import Callable
 
 from kafka.consumer.fetcher import ConsumerRecord
 
 from ingestion.stream.buffer import Buffer
-from ingestion.stream.chain import Log, Reach
-from ingestion.stream.land import Landing
+from ingestion.stream.object_keys import LandedOffset, TopicPartitionId
+from ingestion.stream.upload import Upload
 
-Land = Callable[[Log, Buffer], Landing]
+Land = Callable[[TopicPartitionId, Buffer], Upload]
 
 
-class Lane:
+class PartitionWriter:
     """A partition that this consumer has, on from what has landed.
 
     At most one object of it is landing, for the next one's name is known only when
@@ -23,14 +23,14 @@ class Lane:
         noted: up to where Kafka knows that there is nothing behind that end.
     """
 
-    def __init__(self, log: Log, landed: Reach, land: Land) -> None:
+    def __init__(self, log: TopicPartitionId, landed: LandedOffset, land: Land) -> None:
         self.log = log
         self.landed = landed
         self.is_committed = True
         self.noted = landed.end
         self._land = land
         self._buffer = Buffer(landed)
-        self._landing: Landing | None = None
+        self._landing: Upload | None = None
 
     @property
     def is_full(self) -> bool:
@@ -72,10 +72,10 @@ class Lane:
         buffer = self._buffer
         buffer.end = max(buffer.end, position or 0)
         self._landing = self._land(self.log, buffer)
-        self._buffer = Buffer(buffer.reach)
+        self._buffer = Buffer(buffer.landed_offset)
 
     def finish_landing(self) -> int | None:
-        """Note what has landed; the offset to read on from, if it is another than expected.
+        """Record what has landed; the offset to read on from, if it is not the expected one.
 
         It is another when the object was there already and ends elsewhere.
 
@@ -92,6 +92,6 @@ class Lane:
         return landed.end
 
     def abandon(self) -> None:
-        """Forget what has not landed: whoever has the partition next reads it again."""
+        """Forget what has not landed: the partition's next consumer reads it again."""
         if self._landing is not None:
             self._landing.abandon()

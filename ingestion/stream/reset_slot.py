@@ -1,4 +1,4 @@
-"""A slot that cannot go on is replaced, and Debezium forgets where it was in the old one."""
+"""Replaces a lost replication slot; Debezium drops its offset in the old one."""
 
 import time
 from collections.abc import Callable
@@ -13,7 +13,7 @@ from ingestion.settings import Settings
 from ingestion.stream.connect import address, read_workers
 from ingestion.stream.slot import read_slot
 
-APPLICATION = "ingestion begin-anew"
+APPLICATION = "ingestion reset-slot"
 # Its name at Connect, under which `make up` registers infra/debezium/source.json.
 CONNECTOR = "source"
 STOP_SECONDS = 60.0
@@ -22,8 +22,8 @@ LOOK_SECONDS = 0.2
 Say = Callable[[str], None]
 
 
-def begin_anew(
-    settings: Settings, say: Say, *, even_if_well: bool = False, connector: str = CONNECTOR
+def reset_slot(
+    settings: Settings, say: Say, *, force: bool = False, connector: str = CONNECTOR
 ) -> None:
     """Let Debezium read the source's log from now on, through a new slot.
 
@@ -31,17 +31,17 @@ def begin_anew(
     batch has to land afterwards: it holds what those changes did.
 
     Raises:
-        DataError: the slot can go on, and ``even_if_well`` was not said.
+        DataError: the slot can go on, and ``force`` is not set.
         ServiceError: PostgreSQL or Connect cannot be reached, or Debezium does not stop.
     """
     connection = connect_capture(settings, APPLICATION)
     connection.autocommit = True
     with closing(connection), plain_errors("replacing the slot"), connection.cursor() as cursor:
-        if _is_well(cursor, settings.stream_slot) and not even_if_well:
+        if _is_well(cursor, settings.stream_slot) and not force:
             raise DataError(
                 f"the replication slot {settings.stream_slot!r} can go on: what Debezium has"
                 " not read yet would be lost with it",
-                "add --even-if-well if that is what you want",
+                "add --force if that is what you want",
             )
         say("stopping Debezium")
         _stop(settings, connector)

@@ -17,7 +17,7 @@ ROWS_SO_FAR = "rows-so-far"
 
 
 @dataclass(frozen=True)
-class Reach:
+class LandedOffset:
     """How far a partition has landed.
 
     Attributes:
@@ -30,7 +30,7 @@ class Reach:
 
 
 @dataclass(frozen=True)
-class Log:
+class TopicPartitionId:
     """A partition of a topic; the id tells topics of the same name apart."""
 
     topic: str

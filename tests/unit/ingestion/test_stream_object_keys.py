@@ -18,12 +18,12 @@ from kafka.consumer.fetcher import ConsumerRecord
 
 from ingestion.errors import DataError
 from ingestion.stream.buffer import Buffer
-from ingestion.stream.chain import Log, Reach
-from ingestion.stream.land import Landing, newest_reach, reach_of
-from ingestion.stream.lane import Lane
-from ingestion.stream.trouble import Trouble
+from ingestion.stream.object_keys import LandedOffset, TopicPartitionId
+from ingestion.stream.partition_writer import PartitionWriter
+from ingestion.stream.status_reporter import StatusReporter
+from ingestion.stream.upload import Upload, landed_offset_of, newest_landed_offset
 
-LOG = Log("loans.public.loan_applications", "0f" * 16, 3)
+LOG = TopicPartitionId("loans.public.loan_applications", "0f" * 16, 3)
 HOUR = 3_600_000
 
 
@@ -53,7 +53,7 @@ class Partition:
     shown: list[int]
     end: int
     bucket: Bucket = field(default_factory=Bucket)
-    committed: Reach = field(default_factory=Reach)
+    committed: LandedOffset = field(default_factory=LandedOffset)
 
     def record(self, offset: int) -> ConsumerRecord:
         value = b'{"op":"u","source":{"lsn":%d,"txId":1,"ts_us":1},"after":{}}' % offset
@@ -64,7 +64,7 @@ class Partition:
 
 
 class Reader:
-    """A consumer of the partition, reduced to its lane."""
+    """A consumer of the partition, reduced to its writer."""
 
     def __init__(self, partition: Partition) -> None:
         self.partition = partition
@@ -72,33 +72,33 @@ class Reader:
 
     def restart(self) -> None:
         self.position = self.partition.committed.end
-        self.lane = Lane(LOG, self.partition.committed, self.start_landing)
+        self.writer = PartitionWriter(LOG, self.partition.committed, self.start_landing)
 
-    def start_landing(self, log: Log, buffer: Buffer) -> Landing:
-        trouble = Trouble(pytest.fail, "", "")
-        landing = Landing(self.partition.bucket, None, trouble, log, buffer)  # type: ignore[arg-type]
+    def start_landing(self, log: TopicPartitionId, buffer: Buffer) -> Upload:
+        status = StatusReporter(pytest.fail, "", "")
+        landing = Upload(self.partition.bucket, None, status, log, buffer)  # type: ignore[arg-type]
         landing.join()
         return landing
 
     def poll(self, records: int, beyond: bool) -> None:
         shown = [o for o in self.partition.shown if o >= self.position]
         if polled := shown[:records]:
-            self.lane.add([self.partition.record(offset) for offset in polled])
+            self.writer.add([self.partition.record(offset) for offset in polled])
             self.position = polled[-1] + 1
         if beyond:  # what Kafka does not show lies between these records and the next
             self.position = min(shown[records:], default=self.partition.end)
 
     def land(self) -> None:
-        if self.lane.wants_to_land(at_once=True):
-            self.lane.land(self.position)
+        if self.writer.wants_to_land(at_once=True):
+            self.writer.land(self.position)
 
     def finish(self) -> None:
-        read_on = self.lane.finish_landing()
+        read_on = self.writer.finish_landing()
         if read_on is not None:
             self.position = read_on
 
     def commit(self) -> None:
-        self.partition.committed = self.lane.landed
+        self.partition.committed = self.writer.landed
 
 
 @st.composite
@@ -123,7 +123,7 @@ def test_each_record_lands_once_in_a_chain_without_gaps(
         getattr(readers[who], what)(*arguments)
     # In the end, one is left to do its work.
     last = readers[0]
-    while last.position < partition.end or not last.lane.is_empty:
+    while last.position < partition.end or not last.writer.is_empty:
         last.poll(5, True)
         last.land()
         last.finish()
@@ -164,17 +164,17 @@ def test_an_object_is_named_by_its_start_and_its_first_records_time():
 
 def test_the_end_of_a_chain_is_that_of_its_newest_object():
     bucket = Bucket()
-    assert newest_reach(bucket, LOG) == Reach(0, 0)  # type: ignore[arg-type]
-    other = Log(LOG.topic, LOG.topic_id, 4)
+    assert newest_landed_offset(bucket, LOG) == LandedOffset(0, 0)  # type: ignore[arg-type]
+    other = TopicPartitionId(LOG.topic, LOG.topic_id, 4)
     for log, start in ((LOG, 9), (LOG, 100), (LOG, 20), (other, 500)):
         # Days later, but not by name: the hours' folders are listed in another order.
         metadata = {"end-offset": str(start + 5), "rows-so-far": str(start)}
         bucket.put_first(log.object_key(start, 10**13 - start * HOUR), b"", "", metadata)
-    assert newest_reach(bucket, LOG) == Reach(105, 100)  # type: ignore[arg-type]
+    assert newest_landed_offset(bucket, LOG) == LandedOffset(105, 100)  # type: ignore[arg-type]
 
 
 def test_an_object_that_no_consumer_wrote_is_an_error():
     bucket = Bucket()
     bucket.put_first("key", b"", "", {})
     with pytest.raises(DataError, match="s3://bucket/key does not say"):
-        reach_of(bucket, "key")  # type: ignore[arg-type]
+        landed_offset_of(bucket, "key")  # type: ignore[arg-type]

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from ingestion.storage import Bronze, Stored
-from ingestion.stream.chain import FOLDER, ROWS
+from ingestion.stream.object_keys import FOLDER, ROWS
 
 RECENT = timedelta(minutes=1)
 _THREADS = 8

@@ -5,11 +5,11 @@ from typing import Self
 
 from kafka import OffsetAndMetadata
 
-from ingestion.stream.chain import Reach
+from ingestion.stream.object_keys import LandedOffset
 
 
 @dataclass(frozen=True)
-class Note:
+class CommitMetadata:
     """How far a partition has landed, and how far there is nothing more to land.
 
     The committed offset is where the newest object ends, for the chain goes on there.
@@ -20,7 +20,7 @@ class Note:
         seen: offsets before it have landed, or are no records.
     """
 
-    landed: Reach
+    landed: LandedOffset
     seen: int
 
     def to_kafka(self) -> OffsetAndMetadata:
@@ -34,4 +34,4 @@ class Note:
         if len(parts) != 2 or not all(part.isdecimal() for part in parts):
             return None
         seen, rows = map(int, parts)
-        return cls(Reach(committed.offset, rows), max(seen, committed.offset))
+        return cls(LandedOffset(committed.offset, rows), max(seen, committed.offset))

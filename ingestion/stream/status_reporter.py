@@ -1,14 +1,13 @@
-"""Says that something fails, and that it works again: each once."""
+"""Reports that something fails, and that it has recovered: each once."""
 
 import threading
 from collections.abc import Callable
 
 
-class Trouble:
-    """What has been said about one service; safe to use from any thread.
+class StatusReporter:
+    """Reports the failures of one service; safe to use from any thread.
 
-    A failure that the next tries mend is no news: it is said when ``patience`` tries
-    in a row have failed.
+    A failure is reported when ``patience`` tries in a row have failed.
     """
 
     def __init__(

@@ -5,16 +5,23 @@ import threading
 from ingestion.errors import DataError, MissingError, ServiceError
 from ingestion.storage import Bronze
 from ingestion.stream.buffer import Buffer
-from ingestion.stream.chain import END, FOLDER, ROWS, ROWS_SO_FAR, Log, Reach
 from ingestion.stream.dead_letters import DeadLetter, DeadLetters
-from ingestion.stream.trouble import Trouble
+from ingestion.stream.object_keys import (
+    END,
+    FOLDER,
+    ROWS,
+    ROWS_SO_FAR,
+    LandedOffset,
+    TopicPartitionId,
+)
+from ingestion.stream.status_reporter import StatusReporter
 
 # Seconds before the second try, and at most; each pause is twice the one before it.
 FIRST_PAUSE = 0.1
 LONGEST_PAUSE = 5.0
 
 
-class Landing(threading.Thread):
+class Upload(threading.Thread):
     """Lands a buffer in the background, so that its consumer can poll meanwhile.
 
     It tries until it succeeds or is abandoned. Nobody waits for it when the process
@@ -22,21 +29,26 @@ class Landing(threading.Thread):
     """
 
     def __init__(
-        self, bronze: Bronze, dead_letters: DeadLetters, trouble: Trouble, log: Log, buffer: Buffer
+        self,
+        bronze: Bronze,
+        dead_letters: DeadLetters,
+        status: StatusReporter,
+        log: TopicPartitionId,
+        buffer: Buffer,
     ) -> None:
-        super().__init__(name=f"landing {log.position}", daemon=True)
+        super().__init__(name=f"upload {log.position}", daemon=True)
         self.buffer = buffer
         self._bronze = bronze
         self._dead_letters = dead_letters
-        self._trouble = trouble
+        self._status = status
         self._log = log
         self._abandoned = threading.Event()
-        self._landed: Reach | None = None
+        self._landed: LandedOffset | None = None
         self._error: Exception | None = None
         self.start()
 
     @property
-    def landed(self) -> Reach | None:
+    def landed(self) -> LandedOffset | None:
         """How far the partition has landed now; None before the object has.
 
         That is to where the buffer ends; or, when an earlier try or another consumer had
@@ -73,15 +85,15 @@ class Landing(threading.Thread):
                 self._landed = self._put(content)
             except (ServiceError, MissingError) as error:
                 tries += 1
-                self._trouble.failed(error.message, tries)
+                self._status.failed(error.message, tries)
                 self._abandoned.wait(pause)
                 pause = min(2 * pause, LONGEST_PAUSE)
             else:
-                self._trouble.works()
+                self._status.works()
                 return
 
-    def _put(self, content: memoryview) -> Reach:
-        buffer, landed = self.buffer, self.buffer.reach
+    def _put(self, content: memoryview) -> LandedOffset:
+        buffer, landed = self.buffer, self.buffer.landed_offset
         key = self._log.object_key(buffer.start, buffer.first_timestamp)
         metadata = {
             END: str(landed.end),
@@ -90,10 +102,10 @@ class Landing(threading.Thread):
         }
         if self._bronze.put_first(key, content, "application/vnd.apache.parquet", metadata):
             return landed
-        return reach_of(self._bronze, key)
+        return landed_offset_of(self._bronze, key)
 
 
-def reach_of(bronze: Bronze, key: str) -> Reach:
+def landed_offset_of(bronze: Bronze, key: str) -> LandedOffset:
     """How far a partition has landed with this object.
 
     Raises:
@@ -101,7 +113,7 @@ def reach_of(bronze: Bronze, key: str) -> Reach:
     """
     try:
         metadata = bronze.metadata(key)
-        return Reach(int(metadata[END]), int(metadata[ROWS_SO_FAR]))
+        return LandedOffset(int(metadata[END]), int(metadata[ROWS_SO_FAR]))
     except (KeyError, ValueError):
         raise DataError(
             f"{bronze.uri(key)} does not say where it ends",
@@ -109,11 +121,11 @@ def reach_of(bronze: Bronze, key: str) -> Reach:
         ) from None
 
 
-def newest_reach(bronze: Bronze, log: Log) -> Reach:
+def newest_landed_offset(bronze: Bronze, log: TopicPartitionId) -> LandedOffset:
     """How far the partition has landed, as its newest object says.
 
     It looks through all of the topic's objects: for when Kafka has forgotten.
     """
     names = (key for key in bronze.keys(f"{FOLDER}/{log.topic}/") if f"/{log.position}+" in key)
     newest = max(names, key=lambda key: key.rsplit("/", 1)[1], default=None)
-    return Reach() if newest is None else reach_of(bronze, newest)
+    return LandedOffset() if newest is None else landed_offset_of(bronze, newest)
