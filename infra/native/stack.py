@@ -49,6 +49,7 @@ class Supervisor:
         self.state = Path(env["LAKEHOUSE_STATE"])
         self.socket = socket_path(self.state)
         self.env = {**env, "SUPERVISOR_SOCKET": str(self.socket)}
+        self.env.pop("AIRFLOW", None)  # which services start, not how: it may change while they run
 
     @contextmanager
     def alone(self) -> Iterator[None]:

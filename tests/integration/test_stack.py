@@ -175,6 +175,15 @@ def test_changed_settings_are_not_mixed_with_running_services(small_stack: Path)
     assert native(small_stack, "up", "postgres").returncode == 0
 
 
+def test_airflow_is_left_out_or_started_while_the_lake_runs(small_stack: Path) -> None:
+    assert native(small_stack, "up", "postgres").returncode == 0
+    for choice in ("0", "1"):
+        assert native(small_stack, "env", f"--airflow={choice}").returncode == 0
+        assert environment_value(small_stack, "AIRFLOW") == choice
+        done = native(small_stack, "up", "postgres")
+        assert done.returncode == 0, done.stderr
+
+
 def test_two_ups_at_once_start_one_stack(
     small_stack: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
