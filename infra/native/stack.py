@@ -16,7 +16,7 @@ from xmlrpc.client import Fault, ServerProxy
 import psutil
 from rich.console import Console
 from rich.table import Table
-from supervisor.xmlrpc import SupervisorTransport
+from supervisor.xmlrpc import Faults, SupervisorTransport
 
 from infra.native.errors import LakehouseError
 from infra.native.paths import INFRA
@@ -224,7 +224,12 @@ def launch(name: str, supervisor: Supervisor) -> bool:
     """Start a daemon; False if it runs already."""
     if supervisor.info(name)["statename"] in ("RUNNING", "STARTING", "BACKOFF"):
         return False
-    supervisor.rpc().supervisor.startProcess(name, False)
+    try:
+        supervisor.rpc().supervisor.startProcess(name, False)
+    except Fault as fault:
+        # It ended before this call did; check_health says why, by its log.
+        if fault.faultCode != Faults.SPAWN_ERROR:
+            raise
     return True
 
 
