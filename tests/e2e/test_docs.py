@@ -152,8 +152,8 @@ def test_lineage_leads_from_postgresql_to_the_feature_service(
         expect(page.get_by_role("heading", name="loan_approval")).to_be_visible()
 
 
-def test_every_column_in_the_lake_is_described(site: Path) -> None:
-    """Also those that no contract names."""
+def test_every_column_in_the_lake_is_described_and_none_that_is_not_there(site: Path) -> None:
+    """Lint sees what is written of a model; here is what the model has."""
     manifest, catalog = (
         json.loads((site / f"{name}.json").read_text()) for name in ("manifest", "catalog")
     )
@@ -165,7 +165,9 @@ def test_every_column_in_the_lake_is_described(site: Path) -> None:
     for key, table in tables.items():
         columns = described[key]["columns"]
         missing = [name for name in table["columns"] if not columns.get(name)]
-        assert (key, missing) == (key, [])
+        absent = [name for name in columns if name not in table["columns"]]
+        # The sources of the small lake have only the columns that models read.
+        assert (key, missing, [] if key.startswith("source") else absent) == (key, [], [])
 
 
 def test_without_trino_it_says_what_to_do(tmp_path: Path) -> None:

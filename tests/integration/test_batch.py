@@ -438,7 +438,7 @@ def slow_query(corner: Any) -> str:
 
 
 def wait_until_slow(corner: Any, cursor: Any) -> None:
-    for _ in range(1200):  # on a busy machine, Python alone takes seconds to start
+    for _ in range(200):
         cursor.execute("SELECT 1 FROM pg_stat_activity WHERE query LIKE %s", (slow_query(corner),))
         if cursor.fetchone():
             return

@@ -164,7 +164,7 @@ cli.main()
 
 def wait_for_copy(cursor: Any) -> None:
     """Wait until a COPY has stored some rows."""
-    for _ in range(1200):  # on a busy machine, Python alone takes seconds to start
+    for _ in range(200):
         cursor.execute("SELECT 1 FROM pg_stat_progress_copy WHERE tuples_processed > 5000")
         if cursor.fetchone():
             return
