@@ -124,9 +124,7 @@ def stream_status(
 
 @stream_app.command("reset-slot")
 def stream_reset_slot(
-    force: Annotated[
-        bool, typer.Option("--force", help="Also replace a slot that works.")
-    ] = False,
+    force: Annotated[bool, typer.Option("--force", help="Also replace a slot that works.")] = False,
 ) -> None:
     """Replace a lost replication slot; Debezium continues from now.
 
