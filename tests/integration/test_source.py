@@ -148,8 +148,9 @@ def test_ctrl_c_while_loading_is_no_failure_of_the_service(
 ENDLESS = """
 import itertools, time
 from ingestion import cli
-from ingestion.source.generator import generate_chunks
+from ingestion.source import generator
 from ingestion.source.load import CsvChunk
+generate_chunks = generator.generate_chunks
 def forever(*_):
     lines = bytes(next(generate_chunks(1000, 1)).data).decode().splitlines()
     rests = [line.split(",", 1)[1] for line in lines]
@@ -157,7 +158,7 @@ def forever(*_):
         time.sleep({0})
         rows = [f"{{block * 1000 + i}},{{rest}}" for i, rest in enumerate(rests)]
         yield CsvChunk(1000, "\\n".join([*rows, ""]).encode())
-cli.generate_chunks = forever
+generator.generate_chunks = forever
 cli.main()
 """
 
