@@ -1,5 +1,7 @@
 """What lint (dbt-bouncer.yml) cannot say of the dbt project. No lake is needed."""
 
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +32,24 @@ def test_every_rule_is_in_the_unit_test_of_rules(rule: str) -> None:
 def test_every_warning_is_in_the_unit_test_of_warnings(rule: str) -> None:
     test = unit_tests("loan_application_broken_rules")["every_warning_has_two_sides"]
     assert f",{rule},warn\n" in test["expect"]["rows"]
+
+
+def test_without_a_selection_dbt_takes_all_but_unit_tests(
+    manifest: dict[str, Any], tmp_path: Path
+) -> None:
+    """Sources too: `dbt source freshness` would else look at none, and not say so."""
+    dbt = str(Path(sys.executable).with_name("dbt"))
+    command = [dbt, "--quiet", f"--log-path={tmp_path}", "ls", "--output=json"]
+    command += ["--output-keys=unique_id", "--target=lint", f"--target-path={tmp_path}"]
+    listed = subprocess.check_output(command, cwd=PROJECT, text=True, stderr=subprocess.DEVNULL)
+    selected = {yaml.safe_load(line)["unique_id"] for line in listed.splitlines()}
+    kinds = ("nodes", "sources", "exposures")
+    assert selected == {
+        name
+        for kind in kinds
+        for name in manifest[kind]
+        if manifest[kind][name]["resource_type"] != "operation"
+    }
 
 
 class Exceptions:
