@@ -17,7 +17,7 @@ from infra.native.paths import INFRA
 from ingestion.errors import DataError, MissingError, ServiceError
 from ingestion.postgres import connect_capture
 from ingestion.settings import Settings
-from ingestion.stream import landed
+from ingestion.stream import recent_objects
 from ingestion.stream.capture import capture
 from ingestion.stream.commands import stream_app
 from ingestion.stream.connect import address, read_workers
@@ -133,7 +133,7 @@ def test_who_is_behind_is_named(stream: Stream) -> None:
 
 
 def test_a_stream_that_is_well_says_so(stream: Stream, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(landed, "RECENT", timedelta(hours=1))  # however slow the machine is
+    monkeypatch.setattr(recent_objects, "RECENT", timedelta(hours=1))  # however slow the machine is
     stream.capture()
     stream.start_debezium()
     with stream.consumer(1) as one, stream.consumer(2) as two:
