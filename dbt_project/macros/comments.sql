@@ -15,9 +15,13 @@
         {%- for row in (existing_comments(tables.keys() | list) if tables else []) -%}
             {%- set node = tables[(row[0], row[1])] -%}
             {%- if row[2] != node.description -%}
-                {%- do run_query(
-                    alter_relation_comment(api.Relation.create_from(node), node.description)
+                {%- set table = api.Relation.create(
+                    database=node.database,
+                    schema=node.schema,
+                    identifier=node.alias,
+                    type='table'
                 ) -%}
+                {%- do run_query(alter_relation_comment(table, node.description)) -%}
             {%- endif -%}
         {%- endfor -%}
     {%- endif -%}

@@ -42,7 +42,7 @@ def test_everything_lands_once_though_the_consumer_is_killed_again_and_again(
 ) -> None:
     for _ in range(6):
         with changes.consumer() as consumer:
-            consumer.wait_for("reads")
+            consumer.wait_for("partitions assigned")
             until = time.monotonic() + dice.uniform(0.0, 2.5)
             while time.monotonic() < until:
                 changes.send(dice.randint(1, 400), abort=dice.random() < 0.3)
@@ -124,7 +124,7 @@ def test_a_lost_commit_is_made_good_by_what_has_landed(changes: Changes) -> None
 def test_two_consumers_of_one_partition_land_it_once(changes: Changes) -> None:
     stop = threading.Event()
     with changes.consumer() as consumer, changes.client(None) as client:
-        consumer.wait_for("reads")
+        consumer.wait_for("partitions assigned")
         zombie = changes.outsider(client, 0, 1)
         thread = threading.Thread(target=zombie.run, args=(stop,))
         thread.start()
@@ -142,12 +142,12 @@ def test_members_that_come_share_the_partitions_and_nothing_lands_twice(corner: 
     changes = Changes(corner, partitions=1)
     try:
         with changes.consumer(1) as first:
-            first.wait_for("reads")
+            first.wait_for("partitions assigned")
             changes.send(500)
             changes.settings = changes.settings.model_copy(update={"stream_consumers": 3})
             with changes.consumer(2) as second, changes.consumer(3) as third:
-                second.wait_for("reads")  # one of the partitions that it added
-                third.wait_for("reads")
+                second.wait_for("partitions assigned")  # one of the partitions that it added
+                third.wait_for("partitions assigned")
                 for _ in range(10):
                     changes.send(100)
                 changes.wait_until_landed()
@@ -161,9 +161,9 @@ def test_members_that_come_share_the_partitions_and_nothing_lands_twice(corner: 
 
 def test_a_second_process_of_the_same_number_ends_the_first(changes: Changes) -> None:
     with changes.consumer(1) as first:
-        first.wait_for("reads")
+        first.wait_for("partitions assigned")
         with changes.consumer(1) as second:
-            second.wait_for("reads")
+            second.wait_for("partitions assigned")
             changes.send(100)
             changes.wait_until_landed()
             second.stop()
@@ -177,7 +177,7 @@ def test_minio_refuses_and_the_consumer_waits_in_flat_memory(
     changes: Changes, proxy: S3Proxy
 ) -> None:
     with changes.consumer(S3_ENDPOINT=proxy.endpoint) as consumer:
-        consumer.wait_for("reads")
+        consumer.wait_for("partitions assigned")
         changes.send(1000)
         changes.wait_until_landed()
         ends = {p: objects[-1].end for p, objects in changes.objects().items()}
@@ -210,7 +210,7 @@ def test_minio_is_slow_or_its_answers_get_lost(
     changes: Changes, proxy: S3Proxy, mode: Mode
 ) -> None:
     with changes.consumer(S3_ENDPOINT=proxy.endpoint) as consumer:
-        consumer.wait_for("reads")
+        consumer.wait_for("partitions assigned")
         changes.send(100)
         changes.wait_until_landed()
         proxy.mode = mode
@@ -227,7 +227,7 @@ def test_minio_is_slow_or_its_answers_get_lost(
 
 def test_a_consumer_stops_though_minio_is_away(changes: Changes, proxy: S3Proxy) -> None:
     with changes.consumer(S3_ENDPOINT=proxy.endpoint) as consumer:
-        consumer.wait_for("reads")
+        consumer.wait_for("partitions assigned")
         proxy.mode = Mode.refuse
         changes.send(100)
         consumer.wait_for("upload failed")
@@ -399,7 +399,7 @@ def test_a_topic_that_was_created_again_is_another_log(changes: Changes) -> None
         ensure_topics(changes.settings, [changes.table])
         changes.send(20, partition=0)
         with pytest.raises(DataError, match=r"created again|lost changes"):
-            eventually(consumer.turn, "it notices")
+            eventually(consumer.poll_once, "it notices")
     assert changes.landed() == Counter(range(10))
 
 

@@ -137,8 +137,8 @@ def test_a_stream_that_is_well_says_so(stream: Stream, monkeypatch: pytest.Monke
     stream.capture()
     stream.start_debezium()
     with stream.consumer(1) as one, stream.consumer(2) as two:
-        one.wait_for("reads")
-        two.wait_for("reads")
+        one.wait_for("partitions assigned")
+        two.wait_for("partitions assigned")
         for number in range(20):
             stream.insert(number, number)
         stream.wait()
@@ -164,7 +164,7 @@ def test_what_is_wrong_is_said_with_what_to_do(stream: Stream) -> None:
     stream.start_debezium()
     stream.send_raw(b"{}", b"no JSON")
     with stream.consumer(1) as consumer:
-        consumer.wait_for("reads")
+        consumer.wait_for("partitions assigned")
         eventually(lambda: stream.status().waiting_letters, "the dead letter has landed")
         stream.stop_debezium()
         wrong = problems(stream.status())
