@@ -137,6 +137,7 @@ def test_history_says_what_was_true_when(source_log: SourceLog) -> None:
     assert len(source_log.ask(AS_OF_IN_SOURCE, max(moments))) > ROWS / 2
 
 
+@pytest.mark.slow
 def test_rows_that_come_back_as_they_were_are_new_versions(source_log: SourceLog) -> None:
     """A reload of the same rows, of which the stream and a batch tell between two runs."""
     landed = Landed()

@@ -12,6 +12,8 @@ from ingestion.settings import get_settings
 from ingestion.tables import Reconcile, Table
 from tests.stack import ingest
 
+pytestmark = pytest.mark.slow
+
 CHANGED = "update loan_applications set loan_amnt = loan_amnt + 1, updated_at = now()"
 
 
