@@ -108,7 +108,6 @@ def lineage(stack: dict[str, str], of: str) -> set[str]:
     }
 
 
-@pytest.mark.slow
 def test_a_failing_test_stops_what_is_behind_it_and_names_itself(
     airflow: Airflow, stack: dict[str, str]
 ) -> None:
