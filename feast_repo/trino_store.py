@@ -1,4 +1,4 @@
-"""Feast's offline store on Trino, by which a time means the same whoever asks, and where.
+"""Feast's offline store on Trino, in which a time means the same in every time zone.
 
 Feast's own works in the time zone of the client (in Tokyo it joins features that are nine
 hours old, in New York ones of the future), sends a DataFrame as the text of one INSERT, and

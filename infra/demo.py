@@ -91,7 +91,7 @@ def stream_steps(with_airflow: bool) -> list[Step]:
 BUILD = Step("silver, gold", "build and test the tables", "dbt build", "dbt_project")
 RECONCILE = Step("reconcile", "is silver the source?", "python -m ingestion reconcile")
 PAUSE = "python -m infra.airflow pause"
-NO_SCHEDULE = Step("pipelines", "no schedule of an earlier demo shall run meanwhile", PAUSE)
+NO_SCHEDULE = Step("pipelines", "switch off the schedules of an earlier demo", PAUSE)
 PIPELINES = Step(
     "pipelines",
     "Airflow does all of it by schedule; now, because we ask",
