@@ -32,10 +32,10 @@ export UV_COMPILE_BYTECODE := 1
 VENV := .venv/.ready
 AIRFLOW_VENV := .venv-airflow/.ready
 BENCH_VENV := .venv-bench/.ready
-NATIVE := .venv/bin/python -m infra.native
+LAKEHOUSE := .venv/bin/python -m infra
 STACK := .venv/bin/python -m infra.$(RUNTIME)
 # Stored before anything starts; a service that is named is started in any case.
-STORE_CHOICE = $(if $(filter command,$(firstword $(origin AIRFLOW))),$(NATIVE) env --airflow=$(AIRFLOW))
+STORE_CHOICE = $(if $(filter command,$(firstword $(origin AIRFLOW))),$(LAKEHOUSE) env --airflow=$(AIRFLOW))
 WHICH = $(or $(SERVICE),$(if $(filter 0,$(AIRFLOW)),--without airflow))
 # What looks at or ends a running stack never changes what that stack runs on.
 IF_SET_UP := [ -e $(VENV) ] || { echo "nothing is set up here: make up"; exit 0; };
@@ -46,7 +46,7 @@ ACTIVATE := source infra/activate.sh
 .PHONY: demo
 demo: export DEMO_BEGAN := $(shell date +%s)
 demo: $(if $(filter docker,$(RUNTIME)),up,$(VENV)) ## Source to features, by batch and by stream: sets up, runs, checks, sums up [LOAN_CSV=file ROWS=45000 AIRFLOW=0]
-	@$(NATIVE) env --airflow=$(AIRFLOW)
+	@$(LAKEHOUSE) env --airflow=$(AIRFLOW)
 	@$(ACTIVATE) && RUNTIME=$(RUNTIME) python -m infra.demo
 
 .PHONY: up
@@ -87,7 +87,7 @@ clean: ## Stop the services and delete all their data; asks first
 
 .PHONY: sql
 sql: $(VENV) ## A SQL prompt on Trino; Q="select 1" prints CSV for scripts [AS_USER=dbt]
-	@$(NATIVE) sql $(if $(AS_USER),--user $(AS_USER)) $(if $(Q),--execute "$$Q")
+	@$(LAKEHOUSE) sql $(if $(AS_USER),--user $(AS_USER)) $(if $(Q),--execute "$$Q")
 # As it was typed: a `$$` in it is Trino's, not make's.
 override Q := $(value Q)
 export Q
@@ -163,11 +163,11 @@ lint: $(VENV) ## Types, style, Dockerfiles, the dbt project's layers and names, 
 
 .PHONY: env
 env: $(VENV) ## Write .env with generated secrets; keeps what it has
-	@$(NATIVE) env
+	@$(LAKEHOUSE) env
 
 .PHONY: lock
 lock: $(VENV) ## For maintainers: lock what infra/versions.toml and pyproject.toml say
-	@.venv/bin/python -m infra.native.lock $(UV)
+	@.venv/bin/python -m infra.lock $(UV)
 
 .PHONY: help
 help: ## This list

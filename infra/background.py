@@ -10,8 +10,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from infra.native.errors import LakehouseError
-from infra.native.paths import REPO
+from infra.errors import LakehouseError
+from infra.paths import REPO
 
 NICENESS = 10  # what is in front goes first
 

@@ -24,11 +24,10 @@ from rich.markup import escape
 from rich.table import Table
 
 from infra.background import Background
-from infra.native.env import env_file, load_env
-from infra.native.errors import LakehouseError
-from infra.native.paths import REPO
-from infra.native.services import airflow_healthy
-from infra.native.stack import choose
+from infra.env import env_file, load_env
+from infra.errors import LakehouseError
+from infra.paths import REPO
+from infra.services import airflow_healthy, choose_services
 
 console = Console(highlight=False)
 
@@ -255,13 +254,13 @@ def start_lake(background: Background, with_airflow: bool) -> list[Step]:
     env = load_env()
     if in_containers(env):
         return [NO_SCHEDULE] if with_airflow else []
-    services = " ".join(service.name for service in choose(None, ["airflow"]))
+    services = " ".join(service.name for service in choose_services(None, ["airflow"]))
     steps = [Step("start", "start the lake's services", f"python -m infra.native up {services}")]
     if not with_airflow:
         return steps
     if airflow_healthy(env):
         return [*steps, NO_SCHEDULE]
-    background.submit("Airflow's environment", "python -m infra.native provision airflow")
+    background.submit("Airflow's environment", "python -m infra provision airflow")
     return steps
 
 

@@ -17,12 +17,12 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.markup import escape
 
-from infra.native.env import load_env
-from infra.native.errors import LakehouseError
-from infra.native.paths import REPO
-from infra.native.services import trino_healthy
+from infra.command_line import run_command
+from infra.env import load_env
+from infra.errors import LakehouseError
+from infra.paths import REPO
+from infra.services import trino_healthy
 
 PROJECT = REPO / "dbt_project"
 # Not target/ itself: the next `dbt build` would put its own manifest there.
@@ -85,12 +85,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m infra.docs", description=__doc__)
     parser.add_argument("--folder", type=Path, default=FOLDER, help="where to make the site")
     arguments, dbt_arguments = parser.parse_known_args()
-    try:
-        serve(arguments.folder.resolve(), dbt_arguments)
-    except LakehouseError as error:
-        Console(stderr=True).print(f"[red]error:[/] {escape(str(error))}", soft_wrap=True)
-        sys.exit(1)
+    serve(arguments.folder.resolve(), dbt_arguments)
 
 
 if __name__ == "__main__":
-    main()
+    run_command(main)

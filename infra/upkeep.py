@@ -26,14 +26,14 @@ import typer
 from minio import Minio
 from rich.console import Console
 from rich.filesize import decimal
-from rich.markup import escape
 from rich.table import Table as RichTable
 from trino.exceptions import Error, HttpError, TrinoQueryError
 
-from infra.native.env import load_env
-from infra.native.errors import LakehouseError
-from infra.native.paths import REPO
-from infra.native.services import trino_healthy
+from infra.command_line import print_error, run_command
+from infra.env import load_env
+from infra.errors import LakehouseError
+from infra.paths import REPO
+from infra.services import trino_healthy
 
 # In this order: what one leaves behind, a later one takes away.
 REWRITES = ("optimize",)
@@ -46,7 +46,6 @@ LOOK_SECONDS = 0.5
 LOST = {"ICEBERG_COMMIT_ERROR", "TRANSACTION_CONFLICT"}
 
 out = Console(width=None if sys.stdout.isatty() else 200, highlight=False)
-errors = Console(stderr=True, highlight=False)
 
 
 @dataclass(frozen=True)
@@ -331,18 +330,10 @@ def run(
     except (TrinoQueryError, LakehouseError) as error:
         problems.append(f"leftovers of dbt: {reason(error)}")
     for problem in problems:
-        errors.print(f"[red]error:[/] {escape(problem)}", soft_wrap=True)
+        print_error(problem)
     if problems:
         raise typer.Exit(1)
 
 
-def main() -> None:
-    try:
-        typer.run(run)
-    except (LakehouseError, Error, HttpError) as error:
-        errors.print(f"[red]error:[/] {escape(str(error))}", soft_wrap=True)
-        sys.exit(1)
-
-
 if __name__ == "__main__":
-    main()
+    run_command(lambda: typer.run(run), Error, HttpError)

@@ -16,7 +16,7 @@ from playwright.sync_api import (
     sync_playwright,
 )
 
-from infra.native.provision import program_folder, provision
+from infra.provision import program_folder, provision
 
 # A page that never comes, not one that comes late on a busy machine.
 PATIENCE_MILLISECONDS = 120_000

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 from playwright.sync_api import Browser
 
-from infra.native.paths import REPO
+from infra.paths import REPO
 from tests.browser import chromium
 from tests.integration.small_lake import SmallLake, small_lake
 from tests.stack import own_stack

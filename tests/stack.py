@@ -14,8 +14,8 @@ from typing import Any
 import boto3
 from dotenv import dotenv_values
 
-from infra.native.env import EXAMPLE, load_env
-from infra.native.paths import REPO
+from infra.env import EXAMPLE, load_env
+from infra.paths import REPO
 
 
 @contextmanager
@@ -36,11 +36,11 @@ def own_stack(
     with (REPO / f"{name}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_SH if keep else fcntl.LOCK_EX)
         if (folder / ".env").exists() and not keep:
-            native("env")  # what a newer version adds
+            infra("env")  # what a newer version adds
             native("down")  # what an interrupted run left
             shutil.rmtree(folder)
         if not (folder / ".env").exists():
-            native("env", f"--state={name}/state", f"--port-offset={free_offset()}")
+            infra("env", f"--state={name}/state", f"--port-offset={free_offset()}")
         prepare()
         try:
             native("up", *services)
@@ -52,6 +52,10 @@ def own_stack(
                 native("down")
             os.environ.clear()
             os.environ.update(before)
+
+
+def infra(*arguments: str) -> None:
+    subprocess.run([sys.executable, "-m", "infra", *arguments], check=True, cwd=REPO)
 
 
 def native(*arguments: str) -> None:

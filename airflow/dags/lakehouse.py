@@ -7,7 +7,7 @@ import yaml
 from airflow.providers.standard.operators.bash import BashOperator
 from airflow.sdk import Asset, CronTriggerTimetable
 
-from infra.native.paths import REPO
+from infra.paths import REPO
 
 TABLES = [
     table["name"] for table in yaml.safe_load((REPO / "ingestion/tables.yml").read_text())["tables"]

@@ -26,7 +26,7 @@ from lakehouse import BRONZE, DEFAULTS, command, cron
 from infra.airflow import TRINO_POOL, lineage
 from infra.airflow.graph import count_each_test_once, link_to_docs
 from infra.airflow.manifest import PROJECT, current
-from infra.native.paths import REPO
+from infra.paths import REPO
 
 with DAG(
     dag_id="loan_etl",

@@ -1,6 +1,5 @@
 """`python -m infra.airflow`: runs pipelines in Airflow and waits for them."""
 
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,8 +11,9 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from infra.airflow.client import ENDED, LOOK_SECONDS, Airflow
-from infra.native.env import load_env
-from infra.native.errors import LakehouseError
+from infra.command_line import run_command
+from infra.env import load_env
+from infra.errors import LakehouseError
 
 PIPELINES = ("loan_batch_ingestion", "loan_etl", "lakehouse_maintenance")
 MARKS = {
@@ -30,7 +30,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 out = Console(highlight=False)
-errors = Console(stderr=True, highlight=False)
 
 
 @app.command()
@@ -193,13 +192,5 @@ def tell_why(airflow: Airflow, dag: str, run: str, tasks: list[dict[str, Any]]) 
     )
 
 
-def main() -> None:
-    try:
-        app()
-    except LakehouseError as error:
-        errors.print(f"[red]error:[/] {escape(str(error))}", soft_wrap=True)
-        sys.exit(1)
-
-
 if __name__ == "__main__":
-    main()
+    run_command(app)

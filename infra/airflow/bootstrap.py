@@ -7,8 +7,8 @@ from pathlib import Path
 
 from infra.airflow import TRINO_POOL, manifest
 from infra.airflow.client import Airflow
-from infra.native.paths import INFRA, LOCKS
-from infra.native.process import run
+from infra.paths import INFRA, LOCKS
+from infra.process import run
 
 Settings = Mapping[str, str]
 

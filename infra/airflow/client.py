@@ -6,7 +6,7 @@ from typing import Any
 
 import requests
 
-from infra.native.errors import LakehouseError
+from infra.errors import LakehouseError
 
 LOOK_SECONDS = 1
 ENDED = ("success", "failed")

@@ -7,7 +7,7 @@ from pathlib import Path
 from airflow.dag_processing.dagbag import DagBag
 from airflow.executors.local_executor import LocalExecutor
 
-from infra.native.paths import REPO
+from infra.paths import REPO
 
 
 class WarmExecutor(LocalExecutor):  # type: ignore[misc]  # Airflow is in an environment of its own

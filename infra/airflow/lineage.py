@@ -11,7 +11,7 @@ from typing import Any
 
 import yaml
 
-from infra.native.paths import REPO
+from infra.paths import REPO
 
 
 def emit(_: str, context: Any) -> None:  # noqa: ANN401 (Airflow's)

@@ -9,9 +9,9 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from infra.native.errors import LakehouseError
-from infra.native.paths import REPO
-from infra.native.process import run
+from infra.errors import LakehouseError
+from infra.paths import REPO
+from infra.process import run
 
 PROJECT = REPO / "dbt_project"
 TARGET = PROJECT / "target"

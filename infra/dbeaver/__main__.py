@@ -12,8 +12,8 @@ from string import Template
 from xml.etree import ElementTree
 from zipfile import ZIP_DEFLATED, ZipFile
 
-from infra.native.env import ensure_env, env_file, load_env
-from infra.native.paths import INFRA
+from infra.env import ensure_env, env_file, load_env
+from infra.paths import INFRA
 
 PROJECT = "loan-lakehouse"
 QUERIES = INFRA / "dbeaver/queries"

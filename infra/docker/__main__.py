@@ -4,20 +4,18 @@ import json
 import os
 import shutil
 import subprocess
-import sys
 from typing import Annotated, Any, NoReturn
 
 import typer
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
+from infra.command_line import run_command
 from infra.docker import images
-from infra.native.env import choose_runtime, ensure_env, env_file, load_env
-from infra.native.errors import LakehouseError
-from infra.native.paths import REPO
-from infra.native.services import SERVICES
-from infra.native.stack import choose
+from infra.env import choose_runtime, ensure_env, env_file, load_env
+from infra.errors import LakehouseError
+from infra.paths import REPO
+from infra.services import SERVICES, choose_services
 
 app = typer.Typer(
     help="Runs the lakehouse in containers, by Docker Compose.",
@@ -25,7 +23,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 console = Console(highlight=False)
-errors = Console(stderr=True)
 ANYTHING = {"allow_extra_args": True, "ignore_unknown_options": True}
 
 
@@ -59,7 +56,7 @@ def up(
 ) -> None:
     """Start the services in the order of their health; harmless when they run."""
     ensure_env(env_file())
-    chosen = choose(services, without)
+    chosen = choose_services(services, without)
     if choose_runtime("docker"):
         console.print("in containers, from now on (`make up RUNTIME=native` goes without)")
     images.write(load_env())
@@ -163,13 +160,5 @@ def output(*arguments: str) -> str:
     return done.stdout
 
 
-def main() -> None:
-    try:
-        app()
-    except LakehouseError as error:
-        errors.print(f"[red]error:[/] {escape(str(error))}", highlight=False, soft_wrap=True)
-        sys.exit(1)
-
-
 if __name__ == "__main__":
-    main()
+    run_command(app)

@@ -5,10 +5,10 @@ import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 
-from infra.native.artifacts import Artifact
-from infra.native.env import env_file
-from infra.native.paths import REPO, VERSIONS
-from infra.native.provision import minio_release
+from infra.env import env_file
+from infra.maven import Artifact
+from infra.paths import REPO, VERSIONS
+from infra.provision import minio_release
 
 
 def versions() -> dict[str, str]:

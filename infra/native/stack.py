@@ -18,11 +18,11 @@ from rich.console import Console
 from rich.table import Table
 from supervisor.xmlrpc import Faults, SupervisorTransport
 
-from infra.native.errors import LakehouseError
-from infra.native.paths import INFRA
-from infra.native.process import run
-from infra.native.provision import CLIENTS, provisioning
-from infra.native.services import SERVICES, Service
+from infra.errors import LakehouseError
+from infra.paths import INFRA
+from infra.process import run
+from infra.provision import CLIENTS, provisioning
+from infra.services import SERVICES, Service, choose_services
 
 Settings = Mapping[str, str]
 
@@ -156,7 +156,7 @@ def up(
     Returns the seconds that each service took. Raises LakehouseError with the
     service, the reason and the command that shows its log.
     """
-    services = choose(only, without)
+    services = choose_services(only, without)
     software = sorted({name for service in services for name in service.runs})
     supervisor = Supervisor(env)
     with supervisor.alone():
@@ -173,21 +173,6 @@ def up(
                 job = pool.submit(bring_up, service, supervisor, env, waits, ready)
                 ready[service.name] = job
         return {name: future.result() for name, future in ready.items()}
-
-
-def choose(names: list[str] | None, without: list[str] | None = None) -> list[Service]:
-    """The named services and those that they need; all, if none is named, but some."""
-    known = {service.name: service for service in SERVICES}
-    if unknown := {*(names or []), *(without or [])} - known.keys():
-        raise LakehouseError(
-            f"there is no service {', '.join(sorted(unknown))}", f"there are {', '.join(known)}"
-        )
-    usual = [name for name, service in known.items() if not service.by_name]
-    chosen = set(names or usual) - set(without or [])
-    for service in reversed(SERVICES):  # each stands behind those that it needs
-        if service.name in chosen:
-            chosen |= {*service.needs, *service.setup_needs}
-    return [service for service in SERVICES if service.name in chosen]
 
 
 def bring_up(

@@ -19,8 +19,8 @@ from rich.console import Console
 from rich.table import Table
 
 from infra.native import stack
-from infra.native.__main__ import environment
-from infra.native.paths import REPO
+from infra.paths import REPO
+from infra.provision import environment
 from ingestion.batch.manifest import newest_manifest
 from ingestion.settings import get_settings
 from ingestion.storage import Bronze

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import trino
 
-from infra.native.paths import REPO
+from infra.paths import REPO
 from tests.bench import stream
 from tests.bench.measure import Row, measure
 from tests.stack import ingest

@@ -18,8 +18,8 @@ from feast_repo.contracts import NOT_FEATURES, contract
 from feast_repo.materialize import materialize
 from feast_repo.store import gold_views, open_store
 from feast_repo.typed_postgres import table_name
-from infra.native.__main__ import environment
-from infra.native.paths import REPO
+from infra.paths import REPO
+from infra.provision import environment
 from tests.bench.measure import Measured, Row, measure, seconds
 from tests.stack import native
 

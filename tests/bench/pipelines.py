@@ -11,8 +11,8 @@ from pathlib import Path
 import psutil
 
 from infra.airflow.client import Airflow
-from infra.native.__main__ import environment
-from infra.native.paths import REPO
+from infra.paths import REPO
+from infra.provision import environment
 from tests.bench import stream
 from tests.bench.dbt import BUILD
 from tests.bench.measure import Row, measure

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
-from infra.native.paths import REPO
+from infra.paths import REPO
 from tests.bench.measure import Row, measure, seconds
 from tests.stack import free_offset
 
@@ -50,7 +50,7 @@ def new_clone() -> Iterator[Path]:
     with tempfile.TemporaryDirectory(dir=REPO.parent) as folder:
         clone = Path(folder, "lakehouse")
         subprocess.run(["git", "clone", "--quiet", str(REPO), str(clone)], check=True)
-        run([PYTHON, "-m", "infra.native", "env", f"--port-offset={free_offset()}"], clone)
+        run([PYTHON, "-m", "infra", "env", f"--port-offset={free_offset()}"], clone)
         try:
             yield clone
         finally:

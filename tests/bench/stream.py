@@ -12,9 +12,9 @@ from typing import Any
 import requests
 from kafka import KafkaConsumer, TopicPartition
 
-from infra.native.__main__ import environment
-from infra.native.paths import REPO
 from infra.native.stack import Supervisor
+from infra.paths import REPO
+from infra.provision import environment
 from ingestion.postgres import connect_owner
 from ingestion.settings import get_settings
 from ingestion.storage import Bronze

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from infra.docker.images import variables
-from infra.native.env import program_env
-from infra.native.paths import REPO
-from infra.native.provision import program_folder, provision
+from infra.env import program_env
+from infra.paths import REPO
+from infra.provision import program_folder, provision
 
 HERE = Path(__file__).parent
 STATE = REPO / ".lakehouse-docker"

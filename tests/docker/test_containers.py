@@ -16,9 +16,9 @@ from dotenv import set_key
 from infra.demo import counts
 from infra.docker.__main__ import command, lines
 from infra.docker.images import variables
-from infra.native.env import load_env
-from infra.native.paths import REPO
-from infra.native.services import SERVICES
+from infra.env import load_env
+from infra.paths import REPO
+from infra.services import SERVICES
 from tests.docker.engine import choose_images, docker, engine
 from tests.stack import free_offset
 
@@ -36,7 +36,7 @@ def containers() -> Iterator[dict[str, str]]:
         choose_images()
         run("infra.docker", "clean", "--yes")
         (REPO / NAME / ".env").unlink(missing_ok=True)
-        run("infra.native", "env", f"--state={NAME}/state", f"--port-offset={free_offset()}")
+        run("infra", "env", f"--state={NAME}/state", f"--port-offset={free_offset()}")
         set_key(REPO / NAME / ".env", "TRINO_WORKERS", "1", quote_mode="never")
         try:
             # An engine answers, and nobody has said which runtime.

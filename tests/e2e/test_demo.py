@@ -7,7 +7,7 @@ import subprocess
 import pytest
 import trino
 
-from infra.native.paths import REPO
+from infra.paths import REPO
 
 # LOAN_CSV names the real file, which is not ours to ship; what is known of it
 # stands here. Without it, the generator alone is tested.

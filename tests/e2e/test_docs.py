@@ -14,7 +14,7 @@ import pytest
 import yaml
 from playwright.sync_api import Browser, Page, expect
 
-from infra.native.paths import REPO
+from infra.paths import REPO
 from tests.browser import clean_page
 from tests.integration.small_lake import SmallLake
 from tests.stack import ingest

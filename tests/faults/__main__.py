@@ -19,9 +19,9 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from infra.native.__main__ import environment
-from infra.native.env import env_file, load_env
-from infra.native.paths import REPO
+from infra.env import env_file, load_env
+from infra.paths import REPO
+from infra.provision import environment
 from tests.faults.drill import SECONDS, Drill, Outcome
 from tests.faults.faults import FAULTS, Fault
 from tests.faults.scene import Scene

@@ -5,7 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from infra.native.paths import REPO
+from infra.paths import REPO
 
 
 def build_silver() -> subprocess.CompletedProcess[str]:

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import psutil
 
-from infra.native.services import SERVICES
 from infra.native.stack import Supervisor
+from infra.services import SERVICES
 from tests.s3_proxy import Mode, S3Proxy
 
 

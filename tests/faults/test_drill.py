@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from infra.native.__main__ import environment
+from infra.provision import environment
 from ingestion.settings import get_settings
 from ingestion.storage import Bronze
 from ingestion.tables import Table, load_tables

@@ -10,7 +10,7 @@ from typing import Any
 
 import jpype
 
-from infra.native.__main__ import environment
+from infra.provision import environment
 
 
 class RefusedError(Exception):

@@ -4,9 +4,9 @@ import subprocess
 
 from infra.docker import images
 from infra.docker.__main__ import env_files
-from infra.native.env import load_env
-from infra.native.paths import REPO
-from infra.native.provision import program_folder, provision
+from infra.env import load_env
+from infra.paths import REPO
+from infra.provision import program_folder, provision
 
 
 def test_compose_has_nothing_to_say() -> None:

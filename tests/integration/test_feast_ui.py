@@ -9,7 +9,7 @@ import pytest
 import requests
 from playwright.sync_api import Browser, expect
 
-from infra.native.paths import REPO
+from infra.paths import REPO
 from tests.browser import clean_page
 from tests.integration.served_lake import make_gold, register_ours
 from tests.integration.small_lake import small_lake

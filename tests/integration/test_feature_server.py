@@ -16,8 +16,8 @@ from feast import FeatureStore
 from served_lake import bring_online, make_gold, register_ours, served
 from small_lake import REPO, SmallLake, small_lake
 
-from infra.native.__main__ import environment
 from infra.native.stack import Supervisor
+from infra.provision import environment
 from tests.stack import native
 
 WAIT_SECONDS = 120

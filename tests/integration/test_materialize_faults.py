@@ -17,8 +17,8 @@ from small_lake import REPO, SmallLake, small_lake
 
 from feast_repo.consistency import differences
 from feast_repo.store import online_store
-from infra.native.__main__ import environment
 from infra.native.stack import Supervisor
+from infra.provision import environment
 
 pytestmark = pytest.mark.slow
 

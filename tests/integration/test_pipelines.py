@@ -15,9 +15,9 @@ from playwright.sync_api import Browser, Page, expect
 
 from infra.airflow.__main__ import PIPELINES
 from infra.airflow.client import Airflow
-from infra.native.__main__ import environment
-from infra.native.paths import REPO
 from infra.native.stack import Supervisor
+from infra.paths import REPO
+from infra.provision import environment
 from tests.browser import clean_page
 from tests.faults.dbt import build_silver
 from tests.faults.scene import Scene

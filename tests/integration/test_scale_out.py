@@ -8,7 +8,7 @@ import pytest
 import trino
 from dotenv import set_key
 
-from infra.native.env import env_file, load_env
+from infra.env import env_file, load_env
 from infra.native.stack import Supervisor
 from tests.stack import own_stack
 

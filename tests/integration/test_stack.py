@@ -17,22 +17,28 @@ import pytest
 import requests
 from botocore.exceptions import ClientError
 
-from infra.native import bootstrap
-from infra.native.__main__ import environment
-from infra.native.artifacts import Artifact, digest, fetch, locked
-from infra.native.env import ensure_env
-from infra.native.errors import LakehouseError
-from infra.native.paths import INFRA, REPO
-from infra.native.services import SERVICES
+from infra import bootstrap
+from infra.env import ensure_env
+from infra.errors import LakehouseError
+from infra.maven import Artifact, digest, fetch, locked
 from infra.native.stack import Supervisor, tree_memory
+from infra.paths import INFRA, REPO
+from infra.provision import environment
+from infra.services import SERVICES
 from tests.stack import free_offset
 
 Settings = dict[str, str]
 
 
 def native(env_file: Path, *arguments: str, **env: str) -> subprocess.CompletedProcess[str]:
+    return run_module("infra.native", env_file, *arguments, **env)
+
+
+def run_module(
+    module: str, env_file: Path, *arguments: str, **env: str
+) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "infra.native", *arguments],
+        [sys.executable, "-m", module, *arguments],
         cwd=REPO,
         env={**os.environ, "ENV_FILE": str(env_file), "COLUMNS": "200", **env},
         text=True,
@@ -178,7 +184,7 @@ def test_changed_settings_are_not_mixed_with_running_services(small_stack: Path)
 def test_airflow_is_left_out_or_started_while_the_lake_runs(small_stack: Path) -> None:
     assert native(small_stack, "up", "postgres").returncode == 0
     for choice in ("0", "1"):
-        assert native(small_stack, "env", f"--airflow={choice}").returncode == 0
+        assert run_module("infra", small_stack, "env", f"--airflow={choice}").returncode == 0
         assert environment_value(small_stack, "AIRFLOW") == choice
         done = native(small_stack, "up", "postgres")
         assert done.returncode == 0, done.stderr
@@ -255,7 +261,7 @@ def test_clean_asks_before_it_deletes(small_stack: Path) -> None:
 def test_an_interrupted_download_starts_clean(tmp_path: Path) -> None:
     """Killed in the middle of a download, then run to its end: whole."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "infra.native", "provision", "trino-cli"],
+        [sys.executable, "-m", "infra", "provision", "trino-cli"],
         cwd=REPO,
         env={**os.environ, "XDG_CACHE_HOME": str(tmp_path)},
     )
@@ -263,7 +269,9 @@ def test_an_interrupted_download_starts_clean(tmp_path: Path) -> None:
     process.kill()
     process.wait()
     [partial] = (tmp_path / "loan-lakehouse").glob("*.partial")
-    done = native(tmp_path / ".env", "provision", "trino-cli", XDG_CACHE_HOME=str(tmp_path))
+    done = run_module(
+        "infra", tmp_path / ".env", "provision", "trino-cli", XDG_CACHE_HOME=str(tmp_path)
+    )
     assert done.returncode == 0, done.stderr
     assert not partial.exists()
     cache = tmp_path / "loan-lakehouse"

@@ -13,7 +13,7 @@ import requests
 from changes import Changes, dice, eventually
 from typer.testing import CliRunner
 
-from infra.native.paths import INFRA
+from infra.paths import INFRA
 from ingestion.errors import DataError, MissingError, ServiceError
 from ingestion.postgres import connect_capture
 from ingestion.settings import Settings

@@ -16,7 +16,7 @@ import trino
 from small_lake import DBT_PROJECT, REPO, SmallLake, small_lake
 from trino.exceptions import TrinoQueryError
 
-from infra.native.env import load_env
+from infra.env import load_env
 from infra.upkeep import Lake, Table, declared, upkeep
 from tests.stack import objects_administrator
 

@@ -11,7 +11,7 @@ import pytest
 from feast.repo_contents import RepoContents
 from feast.repo_operations import parse_repo
 
-from infra.native.paths import REPO
+from infra.paths import REPO
 
 
 @pytest.fixture(scope="session")

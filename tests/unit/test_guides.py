@@ -11,8 +11,8 @@ import pytest
 import typer
 from dotenv import dotenv_values
 
-from infra.native.env import EXAMPLE
-from infra.native.paths import REPO
+from infra.env import EXAMPLE
+from infra.paths import REPO
 
 PAGES = [REPO / "README.md", *sorted((REPO / "docs").glob("*.md"))]
 LINK = re.compile(r"\]\(([^)#\s]+)(?:#[^)]*)?\)")

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from infra.airflow import manifest
-from infra.native.paths import INFRA, REPO
+from infra.paths import INFRA, REPO
 
 # What a pipeline's task needs, not the file that says when it runs.
 HEAVY = {"boto3", "dbt", "feast", "ingestion", "kafka", "pandas", "psycopg2", "pyarrow", "trino"}

@@ -7,7 +7,7 @@ import psutil
 import pytest
 
 from infra.background import Background
-from infra.native.errors import LakehouseError
+from infra.errors import LakehouseError
 
 
 def test_one_after_another_and_each_is_told(tmp_path: Path) -> None:

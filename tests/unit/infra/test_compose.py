@@ -8,8 +8,8 @@ import yaml
 from dotenv import dotenv_values
 
 from infra.docker.images import variables
-from infra.native.paths import REPO
-from infra.native.services import SERVICES, Service
+from infra.paths import REPO
+from infra.services import SERVICES, Service
 
 COMPOSE = yaml.safe_load((REPO / "docker-compose.yml").read_text())
 CONTAINERS: dict[str, Any] = COMPOSE["services"]
@@ -47,7 +47,7 @@ def test_what_is_set_up_natively_is_set_up_in_containers(service: Service) -> No
     assert (f"{service.name}-setup" in STEPS) == has_setup
     if has_setup:
         command = CONTAINERS[f"{service.name}-setup"]["command"]
-        assert command == ["python", "-m", "infra.native", "setup", service.name]
+        assert command == ["python", "-m", "infra", "setup", service.name]
 
 
 @pytest.mark.parametrize("service", SERVICES, ids=lambda service: service.name)

@@ -8,12 +8,12 @@ from pathlib import Path
 
 from dotenv import dotenv_values
 
-from infra.native.artifacts import Artifact, locked
-from infra.native.bootstrap import MINIO_USERS
-from infra.native.paths import CHROMIUM_PACKAGE, INFRA, LOCKS, MINIO_MODULE, VERSIONS
-from infra.native.provision import MAKERS, minio_flags
-from infra.native.services import SERVICES
+from infra.bootstrap import MINIO_USERS
+from infra.maven import Artifact, locked
 from infra.native.stack import SOCKET_PATH_LIMIT, socket_path
+from infra.paths import CHROMIUM_PACKAGE, INFRA, LOCKS, MINIO_MODULE, VERSIONS
+from infra.provision import MAKERS, minio_flags
+from infra.services import SERVICES
 
 SETTINGS = dotenv_values(INFRA.parent / ".env.example")
 

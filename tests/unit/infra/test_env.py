@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 from dotenv import dotenv_values
 
-from infra.native import env
-from infra.native.errors import LakehouseError
+from infra import env
+from infra.errors import LakehouseError
 
 
 def values(file: Path) -> dict[str, str | None]:

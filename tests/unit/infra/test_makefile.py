@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from infra.native.paths import REPO
+from infra.paths import REPO
 
 MAKEFILE = (REPO / "Makefile").read_text()
 
@@ -61,6 +61,6 @@ def test_airflow_stays_left_out_until_it_is_asked_for(tmp_path: Path, target: st
 
 def store(commands: str, env_file: Path) -> None:
     """Run of these commands the one that stores the choice."""
-    [command] = [line for line in commands.splitlines() if "infra.native env" in line]
+    [command] = [line for line in commands.splitlines() if "infra env" in line]
     env = {**os.environ, "ENV_FILE": str(env_file)}
     subprocess.run(command.split(), cwd=REPO, check=True, env=env)

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from infra.native import env
-from infra.native.paths import REPO
+from infra import env
+from infra.paths import REPO
 
 
 @pytest.mark.parametrize("answers", [True, False])

@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 from dotenv import dotenv_values
 
-from infra.native.env import EXAMPLE
-from infra.native.errors import LakehouseError
+from infra.env import EXAMPLE
+from infra.errors import LakehouseError
 from infra.upkeep import Table, declared, upkeep_of
 
 

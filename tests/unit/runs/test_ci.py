@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from infra.native.paths import REPO
+from infra.paths import REPO
 
 # Says what it is asked for and with which options of pytest, and fails where it is told to.
 MAKE = '#!/bin/sh\necho "$1 $PYTEST_ADDOPTS"\n[ "$1" != "$FAILING" ]\n'

@@ -11,8 +11,8 @@ from pathlib import Path
 
 from jgo.maven import Dependency
 
-from infra.native.artifacts import Artifact, context, digest, download
-from infra.native.paths import CHROMIUM_PACKAGE, COMPOSE_MODULE, LOCKS, MINIO_MODULE, REPO, VERSIONS
+from infra.maven import Artifact, context, digest, download
+from infra.paths import CHROMIUM_PACKAGE, COMPOSE_MODULE, LOCKS, MINIO_MODULE, REPO, VERSIONS
 
 # The groups of pyproject.toml that make up the project's environment.
 PROJECT_GROUPS = ["infra", "ingestion", "dbt", "feast", "dev"]

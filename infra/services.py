@@ -11,8 +11,9 @@ import trino
 from kafka import KafkaAdminClient
 from kafka.errors import KafkaError
 
+from infra import bootstrap
 from infra.airflow import bootstrap as airflow
-from infra.native import bootstrap
+from infra.errors import LakehouseError
 
 Settings = Mapping[str, str]
 
@@ -248,3 +249,23 @@ SERVICES = [
         by_name=True,
     ),
 ]
+
+
+def find_service(name: str) -> Service:
+    [found] = [service for service in SERVICES if service.name == name]
+    return found
+
+
+def choose_services(names: list[str] | None, without: list[str] | None = None) -> list[Service]:
+    """The named services and those that they need; all, if none is named, but some."""
+    known = {service.name: service for service in SERVICES}
+    if unknown := {*(names or []), *(without or [])} - known.keys():
+        raise LakehouseError(
+            f"there is no service {', '.join(sorted(unknown))}", f"there are {', '.join(known)}"
+        )
+    usual = [name for name, service in known.items() if not service.by_name]
+    chosen = set(names or usual) - set(without or [])
+    for service in reversed(SERVICES):  # each stands behind those that it needs
+        if service.name in chosen:
+            chosen |= {*service.needs, *service.setup_needs}
+    return [service for service in SERVICES if service.name in chosen]

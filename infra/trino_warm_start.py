@@ -14,10 +14,10 @@ from pathlib import Path
 import trino
 from dotenv import dotenv_values
 
-from infra.native.env import EXAMPLE, program_env
-from infra.native.errors import LakehouseError
-from infra.native.paths import INFRA
-from infra.native.services import trino_healthy
+from infra.env import EXAMPLE, program_env
+from infra.errors import LakehouseError
+from infra.paths import INFRA
+from infra.services import trino_healthy
 
 TIMEOUT_SECONDS = 180
 

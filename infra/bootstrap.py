@@ -22,9 +22,9 @@ from minio.credentials.providers import StaticProvider
 from minio.lifecycleconfig import Expiration, LifecycleConfig, Rule
 from minio.minioadmin import MinioAdmin
 
-from infra.native.errors import LakehouseError
-from infra.native.paths import INFRA
-from infra.native.process import run
+from infra.errors import LakehouseError
+from infra.paths import INFRA
+from infra.process import run
 
 Settings = Mapping[str, str]
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from dotenv import dotenv_values, set_key
 
-from infra.native.errors import LakehouseError
-from infra.native.paths import INFRA, REPO
+from infra.errors import LakehouseError
+from infra.paths import INFRA, REPO
 
 EXAMPLE = REPO / ".env.example"
 PORT_SUFFIX = "_PORT"

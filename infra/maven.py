@@ -10,8 +10,8 @@ from pathlib import Path
 
 from jgo.maven import MavenContext, PythonResolver
 
-from infra.native.errors import LakehouseError
-from infra.native.paths import LOCKS
+from infra.errors import LakehouseError
+from infra.paths import LOCKS
 
 logging.getLogger("jgo").setLevel(logging.ERROR)
 

@@ -4,7 +4,7 @@ import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 
-from infra.native.errors import LakehouseError
+from infra.errors import LakehouseError
 
 
 def run(

@@ -4,7 +4,7 @@ import os
 import tomllib
 from pathlib import Path
 
-REPO = Path(__file__).resolve().parents[2]
+REPO = Path(__file__).resolve().parents[1]
 INFRA = REPO / "infra"
 LOCKS = INFRA / "locks"
 MINIO_MODULE = INFRA / "minio"
