@@ -47,7 +47,7 @@ ACTIVATE := source infra/activate.sh
 demo: export DEMO_BEGAN := $(shell date +%s)
 demo: $(if $(filter docker,$(RUNTIME)),up,$(VENV)) ## Source to features, by batch and by stream: sets up, runs, checks, sums up [LOAN_CSV=file ROWS=45000 AIRFLOW=0]
 	@$(LAKEHOUSE) env --airflow=$(AIRFLOW)
-	@$(ACTIVATE) && RUNTIME=$(RUNTIME) python -m infra.demo
+	@$(ACTIVATE) && RUNTIME=$(RUNTIME) python -m demo
 
 .PHONY: up
 up: $(VENV) ## Start the services; downloads what is missing first [AIRFLOW=0 SERVICE=trino RUNTIME=docker]
@@ -118,7 +118,7 @@ feast-ui: $(VENV) ## Serve Feast's UI on loopback: what features there are, and 
 
 .PHONY: backfill
 backfill: $(VENV) ## Have Airflow read past days of the source again [FROM=2026-11-01 TO=2026-11-03]
-	@$(ACTIVATE) && python -m infra.airflow backfill --from "$(FROM)" --to "$(TO)"
+	@$(ACTIVATE) && python -m infra.airflow backfill loan_batch_ingestion --from "$(FROM)" --to "$(TO)"
 
 .PHONY: reconcile
 reconcile: $(VENV) ## Prove that silver equals the source; exit 1 with the first differing keys

@@ -4,9 +4,8 @@ Each task fails when a threshold is passed, and its log says what to do.
 """
 
 from airflow.sdk import DAG
-from lakehouse import DEFAULTS, command, cron
 
-from infra.airflow import TRINO_POOL
+from include.common import DEFAULTS, TRINO_POOL, command, cron
 
 # Other variables make dbt parse everything: in a folder of its own, so that `loan_etl`
 # goes on parsing only what has changed.

@@ -8,9 +8,9 @@ from datetime import timedelta
 
 from airflow.providers.standard.operators.bash import BashOperator
 from airflow.sdk import DAG, Param
-from lakehouse import BRONZE, COMMAND, DEFAULTS, TABLES, command, cron
 
-from infra.airflow import lineage
+from include import lineage
+from include.common import BRONZE, COMMAND, DEFAULTS, TABLES, command, cron
 
 INTERVAL = (
     "{{ '--from ' ~ (data_interval_start | ts) ~ ' --to ' ~ (data_interval_end | ts)"

@@ -21,12 +21,11 @@ from cosmos import (
     TestBehavior,
 )
 from cosmos.constants import InvocationMode
-from lakehouse import BRONZE, DEFAULTS, command, cron
 
-from infra.airflow import TRINO_POOL, lineage
-from infra.airflow.graph import count_each_test_once, link_to_docs
-from infra.airflow.manifest import PROJECT, current
-from infra.paths import REPO
+from include import REPO, lineage
+from include.common import BRONZE, DEFAULTS, TRINO_POOL, command, cron
+from include.dbt_graph import count_each_test_once, link_to_docs
+from include.dbt_manifest import PROJECT, current
 
 with DAG(
     dag_id="loan_etl",

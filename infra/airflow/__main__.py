@@ -14,8 +14,10 @@ from infra.airflow.client import ENDED, LOOK_SECONDS, Airflow
 from infra.command_line import run_command
 from infra.env import load_env
 from infra.errors import LakehouseError
+from infra.paths import REPO
 
-PIPELINES = ("loan_batch_ingestion", "loan_etl", "lakehouse_maintenance")
+# Each file is one DAG, which has its name.
+PIPELINES = sorted(file.stem for file in (REPO / "airflow/dags").glob("*.py"))
 MARKS = {
     "success": "[green]ok[/]",
     "failed": "[red]failed[/]",
@@ -99,9 +101,9 @@ def pause() -> None:
 
 @app.command()
 def backfill(
+    pipeline: Annotated[str, typer.Argument(help=f"One of {', '.join(PIPELINES)}.")],
     begin: Annotated[str, typer.Option("--from", help="First day, such as 2026-11-01.")],
     end: Annotated[str, typer.Option("--to", help="Last day.")],
-    pipeline: Annotated[str, typer.Argument()] = PIPELINES[0],
 ) -> None:
     """Run a pipeline again for the intervals of past days; exit 1 if a run fails."""
     airflow = Airflow(load_env())

@@ -1,18 +1,21 @@
-"""What Airflow needs before and after it starts: tables, a login, dbt's manifest, a pool."""
+"""What Airflow needs before and after it starts: tables, a login, dbt's graph, pools."""
 
 import json
 import os
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from infra.airflow import TRINO_POOL, manifest
 from infra.airflow.client import Airflow
-from infra.paths import INFRA, LOCKS
+from infra.paths import INFRA, LOCKS, REPO
 from infra.process import run
 
 Settings = Mapping[str, str]
 
-THEN = "`make logs SERVICE=postgres` shows the database's side"
+AIRFLOW = REPO / "airflow"
+
+DBT_HINT = "correct dbt_project/: `cd dbt_project && dbt parse` shows all of it"
+POSTGRES_HINT = "`make logs SERVICE=postgres` shows the database's side"
 
 
 def prepare(env: Settings) -> None:
@@ -25,10 +28,13 @@ def prepare(env: Settings) -> None:
     # Asking Airflow itself whether its tables fit would take as long as making them.
     migrated, wanted = home / "migrated-by.txt", (LOCKS / "airflow.txt").read_text()
     if not migrated.exists() or migrated.read_text() != wanted:
-        run([f"{INFRA}/native/bin/airflow", "db", "migrate"], THEN, {**os.environ, **env})
+        run([f"{INFRA}/native/bin/airflow", "db", "migrate"], POSTGRES_HINT, {**os.environ, **env})
         migrated.write_text(wanted)
-    manifest.refresh({**os.environ, **env})
+    make_graph = [sys.executable, "-m", "include.dbt_manifest"]
+    run(make_graph, DBT_HINT, {**os.environ, **env}, cwd=AIRFLOW)
 
 
 def set_up(env: Settings) -> None:
-    Airflow(env).ensure_pool(TRINO_POOL, slots=1, description="Who writes silver and gold.")
+    airflow = Airflow(env)
+    for name, pool in json.loads((AIRFLOW / "include/pools.json").read_text()).items():
+        airflow.ensure_pool(name, pool)

@@ -54,11 +54,10 @@ class Airflow:
             )
         return answer.json() if answer.content else None
 
-    def ensure_pool(self, name: str, slots: int, description: str) -> None:
-        """A pool of that name; one that is there keeps what a person has set."""
-        if name not in {pool["name"] for pool in self.get("pools")["pools"]}:
-            pool = {"name": name, "slots": slots, "description": description}
-            self.post("pools", {**pool, "include_deferred": False})
+    def ensure_pool(self, name: str, pool: Mapping[str, Any]) -> None:
+        """Make the pool; one that is there keeps what a person has set."""
+        if name not in {one["name"] for one in self.get("pools")["pools"]}:
+            self.post("pools", {"name": name, **pool})
 
     def pause(self, dag: str, *, paused: bool = True) -> None:
         self.patch(f"dags/{dag}", {"is_paused": paused})

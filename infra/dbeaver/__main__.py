@@ -13,10 +13,10 @@ from xml.etree import ElementTree
 from zipfile import ZIP_DEFLATED, ZipFile
 
 from infra.env import ensure_env, env_file, load_env
-from infra.paths import INFRA
+from infra.paths import INFRA, REPO
 
 PROJECT = "loan-lakehouse"
-QUERIES = INFRA / "dbeaver/queries"
+QUERIES = REPO / "docs/queries"
 
 
 def project_files(env: Mapping[str, str]) -> dict[str, dict[str, str]]:
@@ -53,7 +53,7 @@ def main() -> None:
     file = Path(env["LAKEHOUSE_STATE"], f"{PROJECT}.dbp")
     file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     write_project(file, env)
-    print(f"{file}\n  -> DBeaver: File, Import, DBeaver, Project (see infra/dbeaver/README.md)")
+    print(f"{file}\n  -> DBeaver: File, Import, DBeaver, Project (see docs/queries/README.md)")
 
 
 if __name__ == "__main__":

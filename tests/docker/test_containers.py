@@ -13,7 +13,7 @@ import pytest
 import trino
 from dotenv import set_key
 
-from infra.demo import counts
+from demo.summary import count_rows
 from infra.docker.__main__ import command, lines
 from infra.docker.images import variables
 from infra.env import load_env
@@ -88,8 +88,8 @@ def test_the_demo_runs_to_its_end(
     containers: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("ROWS", str(ROWS))
-    assert "silver + rejected = source" in run("infra.demo")
-    found = dict(counts(containers))
+    assert "silver + rejected = source" in run("demo")
+    found = dict(count_rows(containers))
     assert found["source"] == found["silver"] + found["rejected"]
     assert found["silver"] == found["gold"] == found["features"]
     assert found["bronze"] > 0
@@ -144,11 +144,11 @@ def test_nothing_was_lost_or_repeated_by_that(containers: dict[str, str]) -> Non
 
 
 def test_down_and_up_keep_the_data(containers: dict[str, str]) -> None:
-    before = dict(counts(containers))
+    before = dict(count_rows(containers))
     run("infra.docker", "down")
     assert not lines("--profile=*", "ps", "--all")
     run("infra.docker", "up", "--no-build")
-    assert dict(counts(containers)) == before
+    assert dict(count_rows(containers)) == before
     run("ingestion", "reconcile")
 
 

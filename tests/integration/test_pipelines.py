@@ -191,7 +191,9 @@ def test_a_backfill_of_what_did_not_change_changes_nothing(
     before = lake(stack, content)
     manifests = "select count(*) from hive.bronze.batch_snapshots where dt >= current_date"
     [[landed]] = lake(stack, manifests)
-    said = pipelines("backfill", "--from", "2026-11-20", "--to", "2026-11-21")
+    said = pipelines(
+        "backfill", "loan_batch_ingestion", "--from", "2026-11-20", "--to", "2026-11-21"
+    )
     assert said.count(": ok") == 2
     assert lake(stack, manifests) == [[landed + 2]]
     assert build_silver().returncode == 0

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from infra.airflow import manifest
+from include import dbt_manifest
+from infra.airflow.__main__ import PIPELINES
 from infra.paths import INFRA, REPO
 
 # What a pipeline's task needs, not the file that says when it runs.
@@ -42,7 +43,7 @@ def in_airflow(repo: Path, *arguments: str) -> Any:
         env={
             "PATH": os.environ["PATH"],
             "REPO": str(repo),
-            "PYTHONPATH": f"{repo}:{repo}/airflow/dags",
+            "PYTHONPATH": f"{repo}:{repo}/airflow",
             "AIRFLOW_HOME": os.environ["AIRFLOW_HOME"],
             "AIRFLOW_CONFIG": str(INFRA / "airflow/airflow.cfg"),
             "BIND_HOST": "127.0.0.1",
@@ -61,7 +62,10 @@ def in_airflow(repo: Path, *arguments: str) -> Any:
 @pytest.fixture(scope="module")
 def parsed(tmp_path_factory: pytest.TempPathFactory) -> Any:
     os.environ["AIRFLOW_HOME"] = str(tmp_path_factory.mktemp("airflow"))
-    manifest.refresh({**os.environ, "TRINO_HOST": "nowhere", "TRINO_PORT": "1"})
+    with pytest.MonkeyPatch.context() as settings:
+        settings.setenv("TRINO_HOST", "nowhere")
+        settings.setenv("TRINO_PORT", "1")
+        dbt_manifest.refresh()
     return parse()
 
 
@@ -77,6 +81,7 @@ def test_every_file_becomes_a_pipeline(parsed: Any) -> None:
         "loan_batch_ingestion",
         "loan_etl",
     ]
+    assert sorted(parsed["pipelines"]) == PIPELINES
 
 
 def test_pipelines_say_what_they_are_and_whose(parsed: Any) -> None:
@@ -103,11 +108,8 @@ def test_reading_the_files_does_no_work(parsed: Any) -> None:
 
 def test_every_model_is_a_task_behind_its_parents(parsed: Any) -> None:
     tasks = parsed["pipelines"]["loan_etl"]["tasks"]
-    models = {
-        node["name"]
-        for node in json.loads((manifest.FOLDER / "manifest.json").read_text())["nodes"].values()
-        if node["resource_type"] == "model"
-    }
+    nodes = json.loads((dbt_manifest.FOLDER / "manifest.json").read_text())["nodes"].values()
+    models = {node["name"] for node in nodes if node["resource_type"] == "model"}
     runs = {
         name.removeprefix("dbt.").replace(".", "_").removesuffix("_run"): name
         for name in tasks
@@ -138,13 +140,15 @@ def test_what_needs_silver_and_gold_at_rest_holds_the_one_slot(parsed: Any) -> N
         for name, task in pipeline["tasks"].items()
         if task["pool"] == "trino"
     }
+    pools = json.loads((REPO / "airflow/include/pools.json").read_text())
+    assert pools["trino"]["slots"] == 1
     assert writers == {"dbt.dbt_producer_watcher", "upkeep", "test_whole_history"}
 
 
 def test_a_task_finds_libraries_imported_and_reads_our_files_anew(forked: Any) -> None:
     known = set(forked["modules"])
     assert {"cosmos", "airflow.providers.standard.operators.bash"} <= known
-    assert not {"lakehouse", "infra.airflow", "infra.airflow.manifest"} & known
+    assert not {"include", "include.dbt_manifest", "infra.airflow"} & known
 
 
 def test_a_worker_without_its_scheduler_can_be_ended(forked: Any) -> None:

@@ -44,7 +44,7 @@ def test_the_demo_runs_as_airflow_and_runtime_were_chosen(tmp_path: Path) -> Non
     assert "infra.docker up --without airflow" in shown  # containers, all of them first
     assert "--airflow=0" in shown
     shown = dry_run(env_file, "demo", "RUNTIME=native")
-    assert "RUNTIME=native python -m infra.demo" in shown
+    assert "RUNTIME=native python -m demo" in shown
     assert "infra.docker" not in shown
 
 

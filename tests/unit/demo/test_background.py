@@ -6,7 +6,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from infra.background import Background
+from demo.background import Background
 from infra.errors import LakehouseError
 
 

@@ -9,9 +9,7 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any
 
-import yaml
-
-from infra.paths import REPO
+from include.common import INGESTED
 
 
 def emit(_: str, context: Any) -> None:  # noqa: ANN401 (Airflow's)
@@ -41,10 +39,9 @@ def landed(context: Any) -> None:  # noqa: ANN401 (Airflow's)
     env = os.environ
     source = f"postgres://{env['POSTGRES_HOST']}:{env['POSTGRES_PORT']}"
     lake = f"trino://{env['TRINO_HOST']}:{env['TRINO_PORT']}"
-    ingested = yaml.safe_load((REPO / "ingestion/tables.yml").read_text())
     tables = [
-        (table["source"], f"{ingested['bronze_schema']}.{table['name']}{suffix}")
-        for table in ingested["tables"]
+        (table["source"], f"{INGESTED['bronze_schema']}.{table['name']}{suffix}")
+        for table in INGESTED["tables"]
         for suffix in ("", "_changes")
     ]
     send(

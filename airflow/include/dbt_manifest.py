@@ -1,17 +1,16 @@
 """dbt's manifest, from which Airflow draws the graph: made when dbt's files changed.
 
-Both sides use this: the set-up makes the manifest, `loan_etl.py` asks for it.
+`python -m include.dbt_manifest`, in the folder airflow/ and the project's environment, makes
+it before Airflow starts; `loan_etl.py` asks for it.
 """
 
 import hashlib
 import shutil
+import subprocess
 import sys
-from collections.abc import Mapping
 from pathlib import Path
 
-from infra.errors import LakehouseError
-from infra.paths import REPO
-from infra.process import run
+from include import REPO
 
 PROJECT = REPO / "dbt_project"
 TARGET = PROJECT / "target"
@@ -19,20 +18,20 @@ TARGET = PROJECT / "target"
 FOLDER = TARGET / "airflow"
 MADE_OF = FOLDER / "made-of.txt"
 PARTS = ("models", "macros", "seeds", "tests")
-THEN = "mend dbt_project/: `cd dbt_project && dbt parse` shows all of it"
 
 
-def refresh(env: Mapping[str, str]) -> None:
+def refresh() -> None:
     """Make the manifest, unless it is that of the files as they are.
 
     dbt parses into its own target/: the first command after this one, by hand or by
     Cosmos, starts from there and parses only what has changed.
+    Raises subprocess.CalledProcessError when dbt cannot parse the project.
     """
     if is_current():
         return
     found = fingerprint()  # before dbt reads them: what changes meanwhile counts as new
     dbt = str(Path(sys.executable).with_name("dbt"))
-    run([dbt, "--quiet", "parse"], THEN, env, cwd=PROJECT)
+    subprocess.run([dbt, "--quiet", "parse"], cwd=PROJECT, check=True, stdout=sys.stderr)
     FOLDER.mkdir(exist_ok=True)
     shutil.copyfile(TARGET / "manifest.json", FOLDER / "manifest.json")
     MADE_OF.write_text(found)
@@ -41,13 +40,17 @@ def refresh(env: Mapping[str, str]) -> None:
 def current() -> Path:
     """The manifest of the files as they are.
 
-    Raises LakehouseError when they have changed since it was made.
+    Raises StaleManifestError when they have changed since it was made.
     """
     if not is_current():
-        raise LakehouseError(
-            "dbt's files have changed since Airflow's copy of the graph was made", "`make up`"
+        raise StaleManifestError(
+            "dbt's files have changed since Airflow's copy of the graph was made\n  -> `make up`"
         )
     return FOLDER / "manifest.json"
+
+
+class StaleManifestError(Exception):
+    """The graph that Airflow would draw is not that of dbt's files."""
 
 
 def is_current() -> bool:
@@ -63,3 +66,10 @@ def fingerprint() -> str:
         digest.update(f"{file.relative_to(PROJECT)}\0{file.stat().st_size}\0".encode())
         digest.update(file.read_bytes())
     return digest.hexdigest()
+
+
+if __name__ == "__main__":
+    try:
+        refresh()
+    except subprocess.CalledProcessError as error:
+        sys.exit(f"dbt cannot parse dbt_project/ (exit code {error.returncode})")

@@ -7,11 +7,13 @@ import yaml
 from airflow.providers.standard.operators.bash import BashOperator
 from airflow.sdk import Asset, CronTriggerTimetable
 
-from infra.paths import REPO
+from include import REPO
 
-TABLES = [
-    table["name"] for table in yaml.safe_load((REPO / "ingestion/tables.yml").read_text())["tables"]
-]
+# Its one slot is held by whatever writes silver and gold, or rewrites their files (pools.json).
+TRINO_POOL = "trino"
+# What is ingested, by ingestion's own declaration.
+INGESTED = yaml.safe_load((REPO / "ingestion/tables.yml").read_text())
+TABLES = [table["name"] for table in INGESTED["tables"]]
 # Bronze has new rows: one asset a table.
 BRONZE = [Asset(name=f"bronze.{name}", uri=f"lakehouse://bronze/{name}") for name in TABLES]
 # How often and after what time a task is tried again: infra/airflow/airflow.cfg.

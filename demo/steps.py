@@ -1,0 +1,77 @@
+"""The demo's steps: the commands that a person would type."""
+
+import os
+import shlex
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Step:
+    """One command; its seconds count for one layer of the summary."""
+
+    layer: str
+    what: str
+    command: str
+    folder: str = "."
+    # Whether Airflow must be there.
+    needs_airflow: bool = False
+
+
+def lake_steps() -> list[Step]:
+    """From the source to gold."""
+    csv, rows = os.environ.get("LOAN_CSV"), os.environ.get("ROWS") or "45000"
+    fill = f"load --csv {shlex.quote(csv)}" if csv else f"generate --rows {rows}"
+    return [
+        Step("source", "fill the source system", f"python -m ingestion source {fill}"),
+        Step(
+            "stream",
+            "follow every change from now on",
+            "python -m ingestion stream capture",
+        ),
+        Step("bronze", "land one consistent snapshot in MinIO", "python -m ingestion batch"),
+        Step("bronze", "show what landed to Trino", "python -m ingestion bronze-tables"),
+        BUILD,
+        RECONCILE,
+    ]
+
+
+def stream_steps(with_airflow: bool) -> list[Step]:
+    """The source changes, and everything follows."""
+    return [
+        Step(
+            "stream",
+            "applications come, change, are decided and withdrawn",
+            "python -m ingestion source simulate --rate 200 --for 10s",
+        ),
+        Step(
+            "freshness",
+            "how long until a query sees a change?",
+            "python -m ingestion source probe --times 5",
+        ),
+        Step("stream", "wait until all of it has landed", "python -m ingestion stream wait"),
+        *([PIPELINES] if with_airflow else BY_HAND),
+        Step("features", "is what is served gold?", "python -O -m feast_repo.consistency"),
+        Step(
+            "read back",
+            "one applicant's features",
+            "python -O -m feast_repo.show --application-id 1",
+        ),
+        RECONCILE,
+    ]
+
+
+BUILD = Step("silver, gold", "build and test the tables", "dbt build", "dbt_project")
+RECONCILE = Step("reconcile", "is silver the source?", "python -m ingestion reconcile")
+PAUSE = "python -m infra.airflow pause"
+NO_SCHEDULE = Step("pipelines", "switch off the schedules of an earlier demo", PAUSE)
+PIPELINES = Step(
+    "pipelines",
+    "Airflow does all of it by schedule; now, because we ask",
+    "python -m infra.airflow run loan_batch_ingestion --then loan_etl",
+    needs_airflow=True,
+)
+BY_HAND = [
+    Step("silver, gold", "fold the changes in", "dbt build", "dbt_project"),
+    Step("features", "register the features", "feast apply", "feast_repo"),
+    Step("features", "write them to the online store", "python -O -m feast_repo.materialize"),
+]
