@@ -151,10 +151,11 @@ drill: $(VENV) $(AIRFLOW_VENV) ## Kill and starve everything while changes strea
 	@.venv/bin/python -m tests.faults $(if $(FAULTS),--faults $(FAULTS))
 
 .PHONY: lint
-lint: $(VENV) ## Types, style, Dockerfiles, the dbt project's layers and names, SQL; needs no service
+lint: $(VENV) ## Types, style, imports, Dockerfiles, the dbt project's layers and names, SQL; needs no service
 	@.venv/bin/ruff check .
 	@.venv/bin/ruff format --check .
 	@.venv/bin/mypy
+	@PYTHONPATH=airflow .venv/bin/lint-imports --no-cache --no-logo
 	@.venv/bin/hadolint infra/docker/Dockerfile tests/docker/*.Dockerfile
 	@cd dbt_project && PATH="$(CURDIR)/.venv/bin:$$PATH" && \
 	  dbt --quiet --warn-error parse --target lint --target-path target/lint && \
