@@ -1,5 +1,5 @@
-# The doors of the lakehouse. `make help` lists them; each calls a command that
-# you can also call yourself after `source infra/activate.sh`.
+# The commands of the lakehouse; `make help` lists them. Each target calls a program that
+# you can also run yourself after `source infra/activate.sh`.
 
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
@@ -41,21 +41,21 @@ WHICH = $(or $(SERVICE),$(if $(filter 0,$(AIRFLOW)),--without airflow))
 IF_SET_UP := [ -e $(VENV) ] || { echo "nothing is set up here: make up"; exit 0; };
 ACTIVATE := source infra/activate.sh
 
-#-------- run it
+#-------- Run
 
 .PHONY: demo
 demo: export DEMO_BEGAN := $(shell date +%s)
-demo: $(if $(filter docker,$(RUNTIME)),up,$(VENV)) ## Source to features, by batch and by stream: sets up, runs, checks, sums up [LOAN_CSV=file ROWS=45000 AIRFLOW=0]
+demo: $(if $(filter docker,$(RUNTIME)),up,$(VENV)) ## Run everything once, source to features, and print a summary [LOAN_CSV=file ROWS=45000 AIRFLOW=0]
 	@$(LAKEHOUSE) env --airflow=$(AIRFLOW)
 	@$(ACTIVATE) && RUNTIME=$(RUNTIME) python -m demo
 
 .PHONY: up
-up: $(VENV) ## Start the services; downloads what is missing first [AIRFLOW=0 SERVICE=trino RUNTIME=docker]
+up: $(VENV) ## Start the services; download what is missing first [AIRFLOW=0 SERVICE=trino RUNTIME=docker]
 	@$(STORE_CHOICE)
 	@$(STACK) up $(WHICH)
 
 .PHONY: up-without-build
-up-without-build: $(VENV) ## With RUNTIME=docker: start the images that are there
+up-without-build: $(VENV) ## Start the containers from the images that exist (Docker only)
 	@$(STORE_CHOICE)
 	@.venv/bin/python -m infra.docker up --no-build $(WHICH)
 
@@ -64,15 +64,15 @@ stream: up ## Capture every change of the source's tables from now on
 	@$(ACTIVATE) && python -m ingestion stream capture && python -m ingestion bronze-tables
 
 .PHONY: stream-status
-stream-status: $(VENV) ## Consumers, lag, rows landed, dead letters, replication slot
+stream-status: $(VENV) ## Show consumers, lag, rows landed, dead letters, replication slot
 	@$(ACTIVATE) && python -m ingestion stream status
 
 .PHONY: down
-down: ## Stop all that `make up` started; data stays
+down: ## Stop everything that `make up` started; data stays
 	@$(IF_SET_UP) $(STACK) down
 
 .PHONY: status
-status: ## Health, memory and address of each service
+status: ## Show health, memory and address of each service
 	@$(IF_SET_UP) echo "runtime: $(RUNTIME)"; $(STACK) status
 
 .PHONY: logs
@@ -83,10 +83,10 @@ logs: ## Follow the logs [SERVICE=trino]
 clean: ## Stop the services and delete all their data; asks first
 	@$(IF_SET_UP) $(STACK) clean
 
-#-------- use it
+#-------- Use
 
 .PHONY: sql
-sql: $(VENV) ## A SQL prompt on Trino; Q="select 1" prints CSV for scripts [AS_USER=dbt]
+sql: $(VENV) ## Open a SQL prompt on Trino; Q="select 1" prints CSV for scripts [AS_USER=dbt]
 	@$(LAKEHOUSE) sql $(if $(AS_USER),--user $(AS_USER)) $(if $(Q),--execute "$$Q")
 # As it was typed: a `$$` in it is Trino's, not make's.
 override Q := $(value Q)
@@ -97,61 +97,61 @@ dbeaver: $(VENV) ## Write a project for DBeaver to import: the connection and sa
 	@.venv/bin/python -m infra.dbeaver
 
 .PHONY: docs
-docs: $(VENV) ## Make dbt's documentation and serve it on loopback
+docs: $(VENV) ## Generate dbt's documentation and serve it on loopback
 	@$(ACTIVATE) && python -m infra.docs
 
 .PHONY: upkeep
-upkeep: $(VENV) ## Compact dbt's tables, drop what is old, show files before and after [SELECT=gold DRY_RUN=1]
+upkeep: $(VENV) ## Compact dbt's tables, expire old snapshots, show files before and after [SELECT=gold DRY_RUN=1]
 	@$(ACTIVATE) && python -m infra.upkeep $(if $(SELECT),--select "$(SELECT)") $(if $(DRY_RUN),--dry-run)
 
 .PHONY: materialize
-materialize: $(VENV) ## Bring Feast's online store to what gold holds now
+materialize: $(VENV) ## Update Feast's online store from gold
 	@$(ACTIVATE) && python -O -m feast_repo.materialize
 
 .PHONY: features
-features: $(VENV) ## Start the feature server, on loopback, for who has the token of .env
+features: $(VENV) ## Start the feature server on loopback; clients send the token of .env
 	@$(STACK) up features
 
 .PHONY: feast-ui
-feast-ui: $(VENV) ## Serve Feast's UI on loopback: what features there are, and of what
+feast-ui: $(VENV) ## Serve Feast's UI on loopback
 	@$(ACTIVATE) && cd feast_repo && feast ui --host "$$BIND_HOST" --port "$$FEAST_UI_PORT"
 
 .PHONY: backfill
-backfill: $(VENV) ## Have Airflow read past days of the source again [FROM=2026-11-01 TO=2026-11-03]
+backfill: $(VENV) ## Run the batch pipeline in Airflow for past days again [FROM=2026-11-01 TO=2026-11-03]
 	@$(ACTIVATE) && python -m infra.airflow backfill loan_batch_ingestion --from "$(FROM)" --to "$(TO)"
 
 .PHONY: reconcile
-reconcile: $(VENV) ## Prove that silver equals the source; exit 1 with the first differing keys
+reconcile: $(VENV) ## Compare silver with the source; exit 1 with the first keys that differ
 	@$(ACTIVATE) && python -m ingestion reconcile
 
 .PHONY: bench
-bench: $(VENV) $(AIRFLOW_VENV) $(BENCH_VENV) ## Measure landing, dbt and start-up; prints ratios, writes JSON [ROWS="45000 1000000" PARTS="landing dbt"]
+bench: $(VENV) $(AIRFLOW_VENV) $(BENCH_VENV) ## Measure landing, dbt and start-up; print ratios, write JSON [ROWS="45000 1000000" PARTS="landing dbt"]
 	@.venv/bin/python -m tests.bench
 
-#-------- work on it
+#-------- Develop
 
 .PHONY: test
-test: $(VENV) $(AIRFLOW_VENV) ## The tests to run before a push, on a real stack of their own
+test: $(VENV) $(AIRFLOW_VENV) ## Run all tests but the slow ones, on a stack of their own
 	@.venv/bin/pytest --durations=25 -m "not slow" tests
 
 .PHONY: test-slow
-test-slow: $(VENV) $(AIRFLOW_VENV) ## The other tests: services killed at work, the demo, pages in a browser
+test-slow: $(VENV) $(AIRFLOW_VENV) ## Run the slow tests: services killed at work, the demo, pages in a browser
 	@.venv/bin/pytest --durations=25 -m slow tests
 
 .PHONY: test-unit
-test-unit: $(VENV) $(AIRFLOW_VENV) ## The tests that need no service: seconds
+test-unit: $(VENV) $(AIRFLOW_VENV) ## Run the tests that need no service
 	@.venv/bin/pytest tests/unit
 
 .PHONY: test-docker
-test-docker: $(VENV) ## Build the images and run the demo in containers; needs an engine, or root to start one
+test-docker: $(VENV) ## Build the images, run the demo in containers; needs an engine, or root to start one
 	@.venv/bin/pytest tests/docker
 
 .PHONY: drill
-drill: $(VENV) $(AIRFLOW_VENV) ## Kill and starve everything while changes stream; nothing may be lost or repeated [FAULTS=100]
+drill: $(VENV) $(AIRFLOW_VENV) ## Kill and starve services while changes stream; check that nothing is lost or repeated [FAULTS=100]
 	@.venv/bin/python -m tests.faults $(if $(FAULTS),--faults $(FAULTS))
 
 .PHONY: lint
-lint: $(VENV) ## Types, style, imports, Dockerfiles, the dbt project's layers and names, SQL; needs no service
+lint: $(VENV) ## Check types, style, imports, Dockerfiles, SQL, and the dbt project's layers and names
 	@.venv/bin/ruff check .
 	@.venv/bin/ruff format --check .
 	@.venv/bin/mypy
@@ -167,16 +167,17 @@ env: $(VENV) ## Write .env with generated secrets; keeps what it has
 	@$(LAKEHOUSE) env
 
 .PHONY: lock
-lock: $(VENV) ## For maintainers: lock what infra/versions.toml and pyproject.toml say
+lock: $(VENV) ## Lock what infra/versions.toml and pyproject.toml say (for maintainers)
 	@.venv/bin/python -m infra.lock $(UV)
 
 .PHONY: help
-help: ## This list
+help: ## List these targets
 	@awk -F ':.*## ' \
-	  '/^#--------/ { print "\n" substr($$0, 11) } \
-	   /^[a-z-]+:.*## / { printf "  \033[36m%-10s\033[0m %s\n", $$1, $$2 }' Makefile
+	  'NR == FNR { if (/^[a-z-]+:.*## / && length($$1) > width) width = length($$1); next } \
+	   /^#--------/ { print "\n" substr($$0, 11) } \
+	   /^[a-z-]+:.*## / { printf "  \033[36m%-*s\033[0m  %s\n", width, $$1, $$2 }' Makefile Makefile
 
-#---- set-up, by need
+#---- set-up
 
 # `import feast` takes 0.9 s with -O, else 3.3: Feast's classes are checked by typeguard, which
 # rewrites their code at each import, and which documents -O as its switch. uv does not compile
@@ -200,7 +201,7 @@ $(VENV) $(AIRFLOW_VENV) $(BENCH_VENV):
 $(UV):
 	@command -v $(PYTHON) >/dev/null || \
 	  { echo "error: $(PYTHON) is not there; install Python 3.11, or name it: make PYTHON=path" >&2; exit 1; }
-	@echo "bringing uv $(UV_VERSION)"
+	@echo "installing uv $(UV_VERSION)"
 	@mkdir -p $(@D) && work=$$(mktemp -d -p $(@D)) && trap 'rm -rf "$$work"' EXIT && \
 	  $(PYTHON) -m venv "$$work" && \
 	  "$$work/bin/pip" install --quiet --require-hashes -r infra/locks/uv.txt && \
