@@ -19,15 +19,20 @@ from feast_repo.typed_postgres import TypedPostgresOnlineStore
 
 REPO = Path(__file__).resolve().parent
 
-# Feast's own use of pandas, nothing that a reader here can mend.
+# Feast's own use of pandas, nothing that a reader here can change.
 warnings.filterwarnings("ignore", category=FutureWarning, module="feast")
 
 
 class FeastRepoError(Exception):
-    """What happened, and what to do next."""
+    """An expected failure: `message` says what happened, `hint` what to do about it."""
 
-    def __init__(self, what: str, then: str) -> None:
-        super().__init__(f"{what}\n  -> {then}")
+    def __init__(self, message: str, hint: str) -> None:
+        super().__init__(message, hint)
+        self.message = message
+        self.hint = hint
+
+    def __str__(self) -> str:
+        return f"{self.message}\n  -> {self.hint}"
 
 
 def open_store() -> FeatureStore:
@@ -75,7 +80,7 @@ def trino_cursor(store: FeatureStore) -> Iterator[trino.dbapi.Cursor]:
 
 
 def run(command: Callable[[Console], int]) -> None:
-    """Run a command and exit with its code; what a user can mend is said in one line."""
+    """Run a command and exit with its code; what a user can correct is one message."""
     try:
         code = command(Console(highlight=False))
     except (FeastRepoError, psycopg.Error, trino.exceptions.Error, OSError) as error:

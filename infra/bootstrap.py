@@ -28,9 +28,9 @@ from infra.process import run
 
 Settings = Mapping[str, str]
 
-INITDB_THEN = "check the disk; root needs user namespaces for it: else run as an ordinary user"
-KAFKA_THEN = "check the disk; a half-made folder `kafka` in the state folder may be deleted"
-PSQL_THEN = (
+INITDB_HINT = "check the disk; root needs user namespaces for it: else run as an ordinary user"
+KAFKA_HINT = "check the disk; a half-made folder `kafka` in the state folder may be deleted"
+PSQL_HINT = (
     "`make logs SERVICE=postgres` shows the server's side; a password that it refuses is not the"
     " one that the data was made with: put that one back into .env, or `make clean`"
 )
@@ -58,7 +58,7 @@ def init_database_cluster(env: Settings) -> None:
         password.flush()
         command = [f"{INFRA}/native/bin/postgres", "initdb", "--encoding=UTF8", "--locale=C"]
         command += ["--auth=scram-sha-256", f"--username={env['POSTGRES_ADMIN_USER']}"]
-        run([*command, f"--pwfile={password.name}", f"--pgdata={partial}"], INITDB_THEN, env)
+        run([*command, f"--pwfile={password.name}", f"--pgdata={partial}"], INITDB_HINT, env)
     partial.rename(data)
 
 
@@ -92,7 +92,7 @@ def format_kafka(env: Settings) -> None:
     command = [f"{INFRA}/native/bin/kafka", "128m", "kafka.tools.StorageTool", "format"]
     # An id may begin with a dash: as an argument of its own it would be an option.
     command += ["--ignore-formatted", f"--cluster-id={cluster_id}"]
-    run([*command, "--config", f"{INFRA}/kafka/kraft.properties"], KAFKA_THEN, env)
+    run([*command, "--config", f"{INFRA}/kafka/kraft.properties"], KAFKA_HINT, env)
 
 
 def register_connector(env: Settings) -> None:
@@ -105,7 +105,7 @@ def register_connector(env: Settings) -> None:
     answer = requests.put(url, json=config, timeout=60)
     if not answer.ok:
         raise LakehouseError(
-            f"Connect refuses infra/debezium/source.json: {answer.text}", "mend it"
+            f"Connect refuses infra/debezium/source.json: {answer.text}", "correct it"
         )
 
 
@@ -155,4 +155,4 @@ def make_metrics_folder(env: Settings) -> None:
 def psql(env: Settings, user: str, password: str, database: str, arguments: list[str]) -> str:
     command = [f"{env['POSTGRES_BIN']}/psql", "--no-psqlrc", "--quiet", "-v", "ON_ERROR_STOP=1"]
     command += ["-h", env["POSTGRES_HOST"], "-p", env["POSTGRES_PORT"], "-U", user, "-d", database]
-    return run([*command, *arguments], PSQL_THEN, {**env, "PGPASSWORD": password})
+    return run([*command, *arguments], PSQL_HINT, {**env, "PGPASSWORD": password})

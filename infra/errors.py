@@ -1,6 +1,13 @@
-"""The one exception that a user sees: what happened, and what to do next."""
+"""The failures of infra that a user can do something about."""
 
 
 class LakehouseError(Exception):
-    def __init__(self, what: str, then: str) -> None:
-        super().__init__(f"{what}\n  -> {then}")
+    """An expected failure: `message` says what happened, `hint` what to do about it."""
+
+    def __init__(self, message: str, hint: str) -> None:
+        super().__init__(message, hint)
+        self.message = message
+        self.hint = hint
+
+    def __str__(self) -> str:
+        return f"{self.message}\n  -> {self.hint}"

@@ -37,7 +37,7 @@ from infra.paths import (
 from infra.process import run
 from infra.trino_warm_start import record_trino
 
-THEN = "check the network (or the proxy settings) and run the command again"
+DOWNLOAD_HINT = "check the network (or the proxy settings) and run the command again"
 
 # No other fonts than Chromium's own: a page looks the same on every machine.
 FONTS = '<fontconfig><dir prefix="relative">.</dir></fontconfig>'
@@ -128,7 +128,7 @@ def make_airflow_environment(report: Report) -> None:
     The lake does not need it, so that it takes no CPU time from what the lake waits for.
     """
     report(f"installing its Python environment, {MEGABYTES[AIRFLOW_ENVIRONMENT]} MB", 0.1)
-    run(["nice", *MAKE_AIRFLOW], THEN, cwd=REPO)
+    run(["nice", *MAKE_AIRFLOW], DOWNLOAD_HINT, cwd=REPO)
 
 
 def make_once(name: str, report: Report) -> None:
@@ -255,7 +255,7 @@ def build_go(module: Path, name: str, flags: str, program: Path, report: Report)
     settings |= {"GOGC": "off", "GOMEMLIMIT": "1GiB"}
     env = {**os.environ, **folders, **settings}
     report(f"downloading the source, {MEGABYTES[name]} MB", 0.05)
-    listed = run([go, "list", "-deps", package], THEN, env, module)
+    listed = run([go, "list", "-deps", package], DOWNLOAD_HINT, env, module)
     build = [go, "build", "-v", "-trimpath", "-gcflags=all=-dwarf=false", "-ldflags", flags]
     build += ["-o", str(program), package]
     compile_with_progress(build, module, env, len(listed.split()), report)
@@ -265,9 +265,9 @@ def build_go(module: Path, name: str, flags: str, program: Path, report: Report)
 def install_tool(name: str, folder: Path) -> Path:
     """Install the tool of infra/locks/<name>.txt into `folder`; where its programs are."""
     uv, programs = str(Path(sys.executable).with_name("uv")), folder / "bin"
-    run([uv, "venv", "--quiet", "--python", sys.executable, str(folder)], THEN)
+    run([uv, "venv", "--quiet", "--python", sys.executable, str(folder)], DOWNLOAD_HINT)
     sync = [uv, "pip", "sync", "--quiet", "--require-hashes", "--python", str(programs / "python")]
-    run([*sync, str(LOCKS / f"{name}.txt")], THEN)
+    run([*sync, str(LOCKS / f"{name}.txt")], DOWNLOAD_HINT)
     return programs
 
 
@@ -318,12 +318,12 @@ def make_chromium(folder: Path, report: Report) -> None:
         shutil.copy(file, work)
     report("downloading 70 MB", 0.4)
     install = [str(programs / "npm"), "ci", "--ignore-scripts", f"--cache={work}/cache"]
-    run(install, THEN, cwd=work)
+    run(install, DOWNLOAD_HINT, cwd=work)
     report("unpacking", 0.8)
     unpack = "import('@sparticuz/chromium').then(package => package.default.executablePath())"
     # It unpacks the libraries only where it takes itself to be at home.
     env = {**os.environ, "AWS_EXECUTION_ENV": "AWS_Lambda_nodejs24.x", "TMPDIR": str(folder)}
-    run([str(programs / "node"), "--eval", unpack], THEN, env, cwd=work)
+    run([str(programs / "node"), "--eval", unpack], DOWNLOAD_HINT, env, cwd=work)
     (folder / "fonts/fonts.conf").write_text(FONTS)
     shutil.rmtree(work)
 

@@ -219,7 +219,7 @@ def declared(
     )
     if listed.returncode:
         raise LakehouseError(
-            f"dbt cannot list its models: {listed.stdout[-2000:]}", "mend dbt_project/"
+            f"dbt cannot list its models: {listed.stdout[-2000:]}", "correct dbt_project/"
         )
     nodes = [json.loads(line) for line in listed.stdout.splitlines() if line.startswith("{")]
     tables = [

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 
 class IngestionError(Exception):
-    """An expected failure: one line that says what happened, one what to do next."""
+    """An expected failure: `message` says what happened, `hint` what to do about it."""
 
     exit_code: ClassVar[int] = 3
 

@@ -190,7 +190,8 @@ def tell_why(airflow: Airflow, dag: str, run: str, tasks: list[dict[str, Any]]) 
             out.print(escape("\n".join(airflow.log(dag, run, task).splitlines()[-40:])))
     raise LakehouseError(
         f"{dag} failed",
-        f"mend it, then `python -m infra.airflow clear {dag}`; {airflow.url}/dags/{dag}/runs/{run}",
+        f"correct it, then `python -m infra.airflow clear {dag}`;"
+        f" {airflow.url}/dags/{dag}/runs/{run}",
     )
 
 

@@ -116,8 +116,8 @@ class Supervisor:
         self.socket.unlink(missing_ok=True)
         program = Path(sys.executable).with_name("supervisord")
         command = [str(program), "-c", str(INFRA / "native/supervisord.conf")]
-        then = f"check the disk, and that {self.state} is yours"
-        run(command, then, env={**os.environ, **self.env}, cwd=self.state)
+        hint = f"check the disk, and that {self.state} is yours"
+        run(command, hint, env={**os.environ, **self.env}, cwd=self.state)
         wait_until(self.answers, "supervisord", 10)
 
     def stop(self) -> None:

@@ -57,8 +57,10 @@ def test_a_second_stack_has_other_ports_and_another_state(tmp_path: Path) -> Non
 
 def test_a_missing_file_says_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ENV_FILE", str(tmp_path / "none"))
-    with pytest.raises(LakehouseError, match=r"there is no none\n.*make env"):
+    with pytest.raises(LakehouseError, match=r"there is no none\n  -> .*make env") as raised:
         env.load_env()
+    assert raised.value.message == "there is no none"
+    assert "`make env`" in raised.value.hint
 
 
 def test_a_missing_setting_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
