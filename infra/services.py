@@ -20,7 +20,8 @@ Settings = Mapping[str, str]
 
 @dataclass(frozen=True)
 class Service:
-    """One daemon of supervisord.conf.
+    """One service: supervisor's configuration, `make status` and a check of docker-compose.yml
+    follow from it.
 
     prepare runs before it starts (its data folder), setup once it is healthy
     (users, buckets, schemas). Both may run again at any time.
@@ -42,6 +43,9 @@ class Service:
     # parts; without either, it is one process.
     count: str = ""
     parts: tuple[str, ...] = ()
+    # How it is asked to stop, and after how many seconds it is killed.
+    stop_signal: str = "TERM"
+    stop_seconds: int = 10
     # Only started by its name: it costs memory, and not everybody needs it.
     by_name: bool = False
 
@@ -165,6 +169,8 @@ SERVICES = [
         healthy=postgres_healthy,
         where="postgresql://{POSTGRES_HOST}:{POSTGRES_PORT}/{SOURCE_DB}",
         prepare=bootstrap.init_database_cluster,
+        stop_signal="INT",  # PostgreSQL's fast shutdown: it disconnects clients and stops cleanly
+        stop_seconds=60,
         setup=bootstrap.create_databases,
     ),
     Service(
@@ -209,6 +215,7 @@ SERVICES = [
         healthy=kafka_healthy,
         where="{KAFKA_HOST}:{KAFKA_PORT}",
         prepare=bootstrap.format_kafka,
+        stop_seconds=60,
     ),
     Service(
         name="connect",
@@ -225,7 +232,8 @@ SERVICES = [
         healthy=consumers_healthy,
         where="{STREAM_TOPIC_PREFIX}.* -> s3://{BRONZE_BUCKET}/cdc/",
         needs=("minio", "kafka"),
-        count="STREAM_CONSUMERS",
+        count="STREAM_CONSUMERS",  # one process a partition
+        stop_seconds=30,  # each lands what it holds
     ),
     Service(
         name="airflow",
@@ -238,6 +246,7 @@ SERVICES = [
         prepare=airflow.prepare,
         setup=airflow.set_up,
         parts=("api-server", "scheduler", "dag-processor", "triggerer"),
+        stop_seconds=60,  # a task that is killed would have to run again
     ),
     Service(
         name="features",

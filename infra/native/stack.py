@@ -19,7 +19,7 @@ from rich.table import Table
 from supervisor.xmlrpc import Faults, SupervisorTransport
 
 from infra.errors import LakehouseError
-from infra.paths import INFRA
+from infra.native.supervisor_config import write_configuration
 from infra.process import run
 from infra.provision import CLIENTS, provisioning
 from infra.services import SERVICES, Service, choose_services
@@ -115,7 +115,9 @@ class Supervisor:
             (self.state / folder).mkdir(exist_ok=True)
         self.socket.unlink(missing_ok=True)
         program = Path(sys.executable).with_name("supervisord")
-        command = [str(program), "-c", str(INFRA / "native/supervisord.conf")]
+        config = self.state / "run/supervisord.conf"
+        write_configuration(config)
+        command = [str(program), "-c", str(config)]
         hint = f"check the disk, and that {self.state} is yours"
         run(command, hint, env={**os.environ, **self.env}, cwd=self.state)
         wait_until(self.answers, "supervisord", 10)

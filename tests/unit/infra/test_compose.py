@@ -59,6 +59,17 @@ def test_ports_are_those_of_env_and_only_on_its_address(service: Service) -> Non
     ]
 
 
+@pytest.mark.parametrize("service", SERVICES, ids=lambda service: service.name)
+def test_containers_are_stopped_as_processes_are(service: Service) -> None:
+    for process in service.programs:
+        container = CONTAINERS[process]
+        assert container.get("stop_signal", "SIGTERM") == f"SIG{service.stop_signal}"
+        assert container.get("stop_grace_period", "10s") == f"{service.stop_seconds}s"
+        assert container["deploy"].get("replicas") == (
+            f"${{{service.count}}}" if service.count else None
+        )
+
+
 @pytest.mark.parametrize("name", CONTAINERS)
 def test_a_container_is_closed(name: str) -> None:
     container = CONTAINERS[name]

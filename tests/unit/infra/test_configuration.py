@@ -1,6 +1,5 @@
 """One fact in one place: what the files under infra/ say agrees."""
 
-import configparser
 import inspect
 import json
 import re
@@ -11,6 +10,7 @@ from dotenv import dotenv_values
 from infra.bootstrap import MINIO_USERS
 from infra.maven import Artifact, locked
 from infra.native.stack import SOCKET_PATH_LIMIT, socket_path
+from infra.native.supervisor_config import configuration
 from infra.paths import CHROMIUM_PACKAGE, INFRA, LOCKS, MINIO_MODULE, VERSIONS
 from infra.provision import MAKERS, minio_flags
 from infra.services import SERVICES
@@ -19,14 +19,31 @@ SETTINGS = dotenv_values(INFRA.parent / ".env.example")
 
 
 def test_supervisor_knows_the_services_that_we_start() -> None:
-    config = configparser.RawConfigParser()
-    config.read(INFRA / "native/supervisord.conf")
+    config = configuration()
     programs = {s.removeprefix("program:") for s in config.sections() if "program:" in s}
     parts = [[f"{service.name}-{part}" for part in service.parts] for service in SERVICES]
     started = [names or [service.name] for names, service in zip(parts, SERVICES, strict=True)]
     assert programs == {name for names in started for name in names}
-    # Health decides when each starts, never supervisor.
-    assert {config[f"program:{p}"]["autostart"] for p in programs} == {"false"}
+    for program in (config[f"program:{name}"] for name in programs):
+        # Health decides when each starts, never supervisor.
+        assert program["autostart"] == "false"
+        # A file that anybody may read has no secret.
+        assert "%(ENV_" in program["command"]
+
+
+def test_supervisor_runs_each_service_as_it_is_described() -> None:
+    config = configuration()
+    consumer = config["program:consumer"]
+    assert consumer["numprocs"] == "%(ENV_STREAM_CONSUMERS)s"
+    assert consumer["stdout_logfile"].endswith("/logs/consumer-%(process_num)d.log")
+    assert (consumer["stopsignal"], consumer["stopwaitsecs"]) == ("TERM", "30")
+    postgres = config["program:postgres"]
+    assert (postgres["stopsignal"], postgres["stopwaitsecs"]) == ("INT", "60")
+    # Whatever another one needs is stopped after it.
+    priority = {s.name: int(config[f"program:{s.programs[0]}"]["priority"]) for s in SERVICES}
+    for service in SERVICES:
+        for needed in (*service.needs, *service.setup_needs):
+            assert priority[needed] < priority[service.name]
 
 
 def test_every_service_waits_only_for_services() -> None:
@@ -38,8 +55,7 @@ def test_every_service_waits_only_for_services() -> None:
 
 def test_every_service_waits_for_the_programs_that_it_names() -> None:
     """In supervisor's entry, the script that this runs, and what is done before and after."""
-    config = configparser.RawConfigParser()
-    config.read(INFRA / "native/supervisord.conf")
+    config = configuration()
     found = set()
     for service in SERVICES:
         texts = [inspect.getsource(step) for step in (service.prepare, service.setup)]
