@@ -41,7 +41,7 @@ loan = gold_view("loan", loan_features)
 credit_history = gold_view("credit_history", credit_history_features)
 
 
-@on_demand_feature_view(
+@on_demand_feature_view(  # type: ignore[untyped-decorator]
     name="request_ratios",
     sources=[applicant[["annual_income"]], loan[["loan_amount"]], request],
     # Feast takes a field with a description for another than the one that it infers.

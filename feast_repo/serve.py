@@ -54,7 +54,7 @@ class OnlyWithToken:
 def make_app() -> FastAPI:
     metrics._config = metrics.build_metrics_flags()
     store = open_store()
-    app = get_app(store, NO_TIMER)
+    app: FastAPI = get_app(store, NO_TIMER)
     app.router.routes[:] = [
         route for route in app.router.routes if getattr(route, "path", "") == READ
     ]
@@ -70,7 +70,7 @@ def make_app() -> FastAPI:
         return Response("ok")
 
     registry = CollectorRegistry()
-    MultiProcessCollector(registry)
+    MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
     app.mount(METRICS, make_asgi_app(registry))
     return app
 

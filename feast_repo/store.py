@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING, cast
 
 import psycopg
 import trino
@@ -16,6 +17,9 @@ from rich.console import Console
 from rich.markup import escape
 
 from feast_repo.typed_postgres import TypedPostgresOnlineStore
+
+if TYPE_CHECKING:  # it takes long to import, and reading online does without
+    from feast.infra.offline_stores.contrib.trino_offline_store.trino_source import TrinoSource
 
 REPO = Path(__file__).resolve().parent
 
@@ -55,14 +59,18 @@ def gold_views(store: FeatureStore) -> list[FeatureView]:
     return sorted(views, key=lambda view: str(view.name))
 
 
+def source_of(view: FeatureView) -> "TrinoSource":
+    """The view's source, the history; gold's views have one on Trino."""
+    return cast("TrinoSource", view.batch_source)
+
+
 def current_table(view: FeatureView) -> str:
-    """The gold table of what holds now; the view's source itself is the history."""
-    return str(view.batch_source.tags["current"])
+    """The gold table of what holds now."""
+    return str(source_of(view).tags["current"])
 
 
 def online_store(store: FeatureStore) -> TypedPostgresOnlineStore:
-    online: TypedPostgresOnlineStore = store._get_provider().online_store
-    return online
+    return cast(TypedPostgresOnlineStore, store._get_provider().online_store)
 
 
 @contextmanager

@@ -10,7 +10,7 @@ DataFrame goes as Parquet (entity_frame.py), and views of one table are joined o
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, closing, nullcontext
 from datetime import UTC, datetime
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import numpy as np
 import pandas as pd
@@ -70,7 +70,7 @@ class UtcTrino(Trino):
             http_scheme=config.http_scheme,
             verify=config.verify,
             extra_credential=config.extra_credential,
-            auth=config.auth.to_trino_auth() if config.auth else None,
+            auth=config.auth.to_trino_auth() if config.auth else None,  # type: ignore[no-untyped-call]
         )
 
     def get_cursor(self) -> trino.dbapi.Cursor:
@@ -143,12 +143,13 @@ class LazyMetadata(RetrievalMetadata):
             [self._range] = self._client.execute(self._query)
         return self._range
 
+    # Asked of Trino only when they are read.
     @property
-    def min_event_timestamp(self) -> datetime | None:
+    def min_event_timestamp(self) -> datetime | None:  # type: ignore[override]
         return self._asked()[0]
 
     @property
-    def max_event_timestamp(self) -> datetime | None:
+    def max_event_timestamp(self) -> datetime | None:  # type: ignore[override]
         return self._asked()[1]
 
 
@@ -279,7 +280,7 @@ class UtcTrinoOfflineStore(TrinoOfflineStore):
         job = TrinoOfflineStore.pull_all_from_table_or_query(
             config, data_source, *arguments, **named
         )
-        return in_utc_session(job, config)
+        return in_utc_session(cast(TrinoRetrievalJob, job), config)
 
 
 def in_utc_session(job: TrinoRetrievalJob, config: RepoConfig) -> UtcTrinoRetrievalJob:
@@ -337,7 +338,7 @@ def first_and_last(table: str, event_time: str) -> str:
 
 def check_keys(keys: dict[str, Any], names: list[str]) -> None:
     if missing := keys.keys() - set(names):
-        raise FeastEntityDFMissingColumnsError(set(keys), missing)
+        raise FeastEntityDFMissingColumnsError(set(keys), missing)  # type: ignore[no-untyped-call]
 
 
 def check_features(names: list[str], features: list[str]) -> None:

@@ -221,7 +221,8 @@ class TypedPostgresOnlineStore(OnlineStore):
 
 def select(project: str, reads: list[Read]) -> sql.Composed:
     """One row per key, with the columns of all views side by side; nulls where there is none."""
-    wanted, joins = [sql.SQL("wanted.key")], []
+    wanted: list[sql.Composable] = [sql.SQL("wanted.key")]
+    joins: list[sql.Composable] = []
     for number, (view, features) in enumerate(reads):
         alias = f"view_{number}"
         wanted += [sql.Identifier(alias, name) for name in ("event_timestamp", *features)]
@@ -253,8 +254,13 @@ def to_value(view: FeatureView, name: str) -> Callable[[Any], Value]:
     [dtype] = [feature.dtype for feature in view.features if feature.name == name]
     part = TYPES[dtype][1]
     if dtype == UnixTimestamp:
-        return lambda value: Value() if value is None else Value(**{part: int(value.timestamp())})
-    return lambda value: Value() if value is None else Value(**{part: value})
+        return lambda value: Value() if value is None else make_value(part, int(value.timestamp()))
+    return lambda value: Value() if value is None else make_value(part, value)
+
+
+def make_value(part: str, content: Any) -> Value:
+    parts: dict[str, Any] = {part: content}
+    return Value(**parts)
 
 
 def from_value(value: Value) -> Any:
@@ -286,7 +292,7 @@ def ensure_table(cursor: Cursor, name: str, view: FeatureView) -> None:
         " where table_schema = current_schema() and table_name = %s",
         (name,),
     )
-    present = dict(cursor.fetchall())
+    present: dict[str, str] = dict(cursor.fetchall())
     key = key_column(view)
     if present.get(key) != wanted[key]:  # none, or of Feast's own format
         drop_table(cursor, name)

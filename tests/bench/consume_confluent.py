@@ -3,11 +3,12 @@
 import json
 import sys
 import time
+from typing import Any
 
 from confluent_kafka import Consumer, TopicPartition
 
 
-def main(job: dict) -> None:
+def main(job: dict[str, Any]) -> None:
     began = time.monotonic()
     consumer = Consumer(
         {

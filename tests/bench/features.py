@@ -12,6 +12,7 @@ from tempfile import TemporaryDirectory
 import requests
 import trino
 from feast import FeatureStore
+from feast.infra.offline_stores.contrib.trino_offline_store.trino import TrinoRetrievalJob
 from rich.progress import Progress
 
 from feast_repo.contracts import NOT_FEATURES, contract
@@ -180,10 +181,12 @@ def joining(store: FeatureStore, rows: int) -> list[Row]:
     result = "iceberg.feast.bench_joined_by_feast"
 
     def join() -> None:
-        store.get_historical_features(
+        job = store.get_historical_features(
             entity_df=f"select * from {GOLD}.bench_entities",
             features=store.get_feature_service("loan_approval_with_leak"),
-        ).to_trino(result)
+        )
+        assert isinstance(job, TrinoRetrievalJob)
+        job.to_trino(result)
 
     def drop() -> None:
         for table in ("iceberg.feast.bench_joined", result):
@@ -241,7 +244,7 @@ def read_by(
     def client(number: int) -> None:
         for turn in range(-20, READS // clients):
             first = (number * 7919 + turn * 104_729) % (rows - keys) + 1
-            entities = {
+            entities: dict[str, list[float]] = {
                 "application_id": list(range(first, first + keys)),
                 "requested_amount": [1000.0] * keys,
             }

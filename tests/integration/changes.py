@@ -98,7 +98,9 @@ class Changes:
     def bronze(self) -> Bronze:
         return Bronze(self.settings)
 
-    def send(self, rows: int, *, abort: bool = False, partition: int | None = None, **row: Any):
+    def send(
+        self, rows: int, *, abort: bool = False, partition: int | None = None, **row: Any
+    ) -> None:
         """Write a transaction, and commit or abort it."""
         numbers = [next(self._numbers) for _ in range(rows)]
         self._producer.begin_transaction()

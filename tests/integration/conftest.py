@@ -15,7 +15,7 @@ import yaml
 from dotenv import dotenv_values
 
 from ingestion.batch.cursor import Interval
-from ingestion.batch.manifest import Manifest, manifest_keys, read_manifest
+from ingestion.batch.manifest import Manifest, Mode, manifest_keys, read_manifest
 from ingestion.batch.run import run_batch
 from ingestion.bronze_tables import Ensured, ensure_tables
 from ingestion.postgres import connect_owner
@@ -94,7 +94,7 @@ class Corner:
 
     def land(
         self,
-        mode: str = "full",
+        mode: Mode = "full",
         workers: int = 2,
         names: Any = (),
         interval: Interval | None = None,

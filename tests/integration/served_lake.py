@@ -7,14 +7,15 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from feast import FeatureStore
 from rich.console import Console
 from rich.progress import Progress
-from small_lake import REPO, SmallLake
 
 from feast_repo.materialize import Done, materialize
+from tests.integration.small_lake import REPO, SmallLake
 
 # A gold of so many applications is long enough in the making to be interrupted.
 MANY = """
@@ -87,7 +88,7 @@ def remove_project(store: FeatureStore) -> None:
     Not by `feast teardown`: that deletes every project of the registry, whichever
     it is called for, and leaves behind what then stops them from being applied.
     """
-    everything = [
+    everything: list[Any] = [
         *store.list_feature_services(),
         *store.list_on_demand_feature_views(),
         *store.list_feature_views(),

@@ -8,8 +8,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from small_lake import SmallLake
-
+from ingestion.batch.manifest import Mode
 from ingestion.batch.run import run_batch
 from ingestion.errors import LockedError
 from ingestion.reconcile.run import reconcile_table
@@ -17,6 +16,7 @@ from ingestion.settings import get_settings
 from ingestion.storage import Bronze
 from ingestion.stream.topics import topic_of
 from ingestion.tables import Reconcile, Table, load_tables
+from tests.integration.small_lake import SmallLake
 from tests.stack import delete_objects, objects_administrator
 
 TABLE = "loan_applications"
@@ -92,7 +92,7 @@ class Landed:
         self.earlier = list(self.bronze.keys(self.stream_folder))
         self.changes: list[list[str]] = []
 
-    def snapshot(self, mode: str) -> None:
+    def snapshot(self, mode: Mode) -> None:
         try:
             [manifest] = run_batch(self.settings, self.tables, self.tables.tables, mode, 2)
         except LockedError:  # a TRUNCATE of the workload's was waiting

@@ -142,7 +142,7 @@ class SmallLake:
         ) as connection:
             cursor = connection.cursor()
             cursor.execute(sql)
-            return cursor.fetchall()
+            return list(cursor.fetchall())
 
     def land_change(self, key: int, op: str, lsn: int, after: str, problem: str = "") -> None:
         """Let the stream bring a change of an application, in an object of its own."""

@@ -9,12 +9,12 @@ from contextlib import closing
 
 import pytest
 import sqlparse
-from jdbc import Jdbc, RefusedError, connect
-from small_lake import IMAGE, SmallLake
 
 from infra.dbeaver.__main__ import QUERIES
 from ingestion.postgres import connect_owner
 from ingestion.settings import get_settings
+from tests.integration.jdbc import Jdbc, RefusedError, connect
+from tests.integration.small_lake import IMAGE, SmallLake
 
 Rows = list[dict[str, str | None]]
 

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from limits import make_limits
 
 from ingestion.batch import run as batch_run
 from ingestion.batch.cursor import Interval
@@ -30,6 +29,7 @@ from ingestion.errors import (
     ServiceError,
     SettingsError,
 )
+from tests.integration.limits import make_limits
 from tests.stack import ingest, objects_administrator
 
 
@@ -116,7 +116,9 @@ def test_parts_roll_over_and_hold_each_row_once(
     assert corner.sql("SELECT pg_relation_size(%s) / 8192", parameters=(f"{corner.schema}.t",)) > [
         (2 * SLICE_BLOCKS,)
     ]
-    monkeypatch.setitem(PartWriter.__init__.__kwdefaults__, "part_rows", 30_000)
+    defaults = PartWriter.__init__.__kwdefaults__
+    assert defaults
+    monkeypatch.setitem(defaults, "part_rows", 30_000)
     (manifest,) = corner.land()
     assert len(manifest.parts) > 3
     rows = corner.landed(manifest)
@@ -485,7 +487,8 @@ def make_changing(corner: Any, **cursor: Any) -> str:
         f"INSERT INTO {corner.schema}.t SELECT i, 'old', '2026-01-01'::timestamptz"
         " + i * interval '1 minute' FROM generate_series(1, 100) AS i",
     )
-    return corner.configure("t", cursor={"column": "at", "overlap": "10 minutes", **cursor})
+    cursor = {"column": "at", "overlap": "10 minutes", **cursor}
+    return str(corner.configure("t", cursor=cursor))
 
 
 def test_incremental_lands_what_changed_and_the_overlap(corner: Any) -> None:

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from small_lake import DBT_PROJECT, IMAGE, SmallLake, small_lake
+
+from tests.integration.small_lake import DBT_PROJECT, IMAGE, SmallLake, small_lake
 
 
 @pytest.fixture
@@ -125,7 +126,7 @@ def test_a_snapshot_that_lost_rows_stops_before_silver(lake: SmallLake) -> None:
 
 
 AFTER = IMAGE | {"application_id": 7, "credit_score": 707}
-UP_TO_SILVER = ("--select", "+silver", "--indirect-selection", "cautious")
+UP_TO_SILVER: tuple[str, ...] = ("--select", "+silver", "--indirect-selection", "cautious")
 UP_TO_SILVER += ("--exclude-resource-type", "unit_test")
 
 

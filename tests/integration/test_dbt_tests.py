@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from small_lake import DBT_PROJECT, IMAGE, SmallLake, small_lake
+
+from tests.integration.small_lake import DBT_PROJECT, IMAGE, SmallLake, small_lake
 
 # A model whose rows pass each kind of test that check_rows counts, and one whose rows fail each.
 MODEL = """

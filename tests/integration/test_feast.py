@@ -10,13 +10,13 @@ import psycopg
 import pytest
 from feast import FeatureStore, FeatureView, Field
 from feast.infra.offline_stores.contrib.trino_offline_store.trino_source import TrinoSource
-from served_lake import bring_online, command, feast, served
-from small_lake import IMAGE, SmallLake, small_lake
 
 from feast_repo import show
 from feast_repo.consistency import differences
 from feast_repo.contracts import FEAST_TYPE, NOT_FEATURES
-from feast_repo.store import online_store
+from feast_repo.store import online_store, source_of
+from tests.integration.served_lake import bring_online, command, feast, served
+from tests.integration.small_lake import IMAGE, SmallLake, small_lake
 
 VIEWS = {
     "applicant": "applicant_features",
@@ -329,7 +329,7 @@ def test_golds_types_survive_at_their_limits(lake: SmallLake, store: FeatureStor
             list(map(str, row)) for row in expected
         ]
     finally:
-        store.apply([], objects_to_delete=[view, view.batch_source], partial=False)
+        store.apply([], objects_to_delete=[view, source_of(view)], partial=False)
 
 
 def field_of(name: str, kind: str) -> Field:

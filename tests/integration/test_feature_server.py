@@ -13,15 +13,15 @@ import psutil
 import pytest
 import requests
 from feast import FeatureStore
-from served_lake import bring_online, make_gold, register_ours, served
-from small_lake import REPO, SmallLake, small_lake
 
 from infra.native.stack import Supervisor
 from infra.provision import environment
+from tests.integration.served_lake import bring_online, make_gold, register_ours, served
+from tests.integration.small_lake import REPO, SmallLake, small_lake
 from tests.stack import native
 
 WAIT_SECONDS = 120
-READ = {
+READ: dict[str, Any] = {
     "feature_service": "loan_approval",
     "entities": {"application_id": [7, 99_999_999], "requested_amount": [10.0, 10.0]},
 }

@@ -12,10 +12,10 @@ from datetime import datetime
 from typing import Any
 
 import pytest
-from shown_lake import Lake, Landed, lake
 
 from ingestion.postgres import connect_owner
 from ingestion.settings import Settings, get_settings
+from tests.integration.shown_lake import Lake, Landed, lake
 from tests.stack import ingest
 
 ROWS = 300

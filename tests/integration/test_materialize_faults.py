@@ -12,13 +12,13 @@ import psycopg
 import pytest
 from feast import FeatureStore
 from psycopg import sql
-from served_lake import bring_online, command, make_gold, served
-from small_lake import REPO, SmallLake, small_lake
 
 from feast_repo.consistency import differences
 from feast_repo.store import online_store
 from infra.native.stack import Supervisor
 from infra.provision import environment
+from tests.integration.served_lake import bring_online, command, make_gold, served
+from tests.integration.small_lake import REPO, SmallLake, small_lake
 
 pytestmark = pytest.mark.slow
 

@@ -15,14 +15,15 @@ import pandas as pd
 import pytest
 import trino
 from feast import FeatureStore, FeatureView, Field
+from feast.infra.offline_stores.contrib.trino_offline_store.trino import TrinoRetrievalJob
 from feast.infra.offline_stores.contrib.trino_offline_store.trino_source import TrinoSource
 from feast.types import Int64
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from served_lake import make_gold, served
-from small_lake import REPO, SmallLake, small_lake
 
 from feast_repo.entity_frame import EntityFrame
+from tests.integration.served_lake import make_gold, served
+from tests.integration.small_lake import REPO, SmallLake, small_lake
 
 TTL = timedelta(seconds=7)
 # Seconds: so few that values meet at one moment, and at the ends of the TTL.
@@ -182,7 +183,7 @@ def store(lake: SmallLake, tmp_path_factory: pytest.TempPathFactory) -> Iterator
                 schema=[Field(name="score", dtype=Int64)],
             )
         )
-        store.apply(views)
+        store.apply([*views])
         yield store
 
 
@@ -410,6 +411,7 @@ def test_what_a_killed_process_left_is_removed_a_day_later(
 def test_a_result_can_be_written_into_a_table(lake: SmallLake, store: FeatureStore) -> None:
     given = pd.DataFrame({"application_id": [1, 2], "event_timestamp": NOON, "note": ["a", None]})
     job = store.get_historical_features(entity_df=given, features=["zoned:score"])
+    assert isinstance(job, TrinoRetrievalJob)
     table = job.to_trino()
     try:
         rows = lake.query(f"select application_id, note, score from {table} order by 1")
@@ -423,4 +425,5 @@ def test_a_result_can_be_written_into_a_table(lake: SmallLake, store: FeatureSto
         ),
         features=["zoned:score"],
     )
+    assert by_sql.metadata
     assert by_sql.metadata.min_event_timestamp == datetime(2026, 7, 1, tzinfo=UTC)

@@ -3,20 +3,19 @@
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from limits import make_limits
 
 from ingestion.errors import IngestionError
 from ingestion.reconcile.run import Result, reconcile_table
+from tests.integration.limits import make_limits
 
 ROWS = 400
 
 
 @pytest.fixture
-def silver(corner: Any) -> Iterator[str]:
+def silver(corner: Any) -> str:
     """A source table and its equal in silver; every tenth row is among the rejected."""
     s = corner.schema
     corner.sql(

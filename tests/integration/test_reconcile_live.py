@@ -3,13 +3,13 @@
 from collections.abc import Iterator
 
 import pytest
-from shown_lake import TABLE, Lake, Landed, lake
 
 from ingestion.errors import DataError
 from ingestion.postgres import connect_owner
 from ingestion.reconcile.run import Result, reconcile_table
 from ingestion.settings import get_settings
 from ingestion.tables import Reconcile, Table
+from tests.integration.shown_lake import TABLE, Lake, Landed, lake
 from tests.stack import ingest
 
 pytestmark = pytest.mark.slow

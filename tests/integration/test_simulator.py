@@ -308,7 +308,7 @@ def test_a_commit_without_an_answer_is_unknown(desk: Desk) -> None:
 
 
 @pytest.fixture
-def live(corner: Any) -> Iterator[Callable[..., str]]:
+def live(corner: Any) -> Callable[..., str]:
     """Makes a relation in Trino that shows applications at an updated_at."""
     corner.trino.query(
         f"CREATE SCHEMA {corner.silver} WITH (location = 's3://silver/{corner.schema}')"

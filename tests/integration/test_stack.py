@@ -319,7 +319,7 @@ def test_each_minio_user_may_do_its_work_and_no_more(
         aws_secret_access_key=stack[f"{user}_S3_SECRET_KEY"],
     )
     bucket = stack[f"{layer}_BUCKET"]
-    actions = {
+    actions: dict[str, Callable[[], object]] = {
         "list": lambda: s3.list_objects_v2(Bucket=bucket, MaxKeys=1),
         "put": lambda: s3.put_object(Bucket=bucket, Key="_probe", Body=b""),
         "delete": lambda: s3.delete_object(Bucket=bucket, Key="_probe"),

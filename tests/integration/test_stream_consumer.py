@@ -11,7 +11,6 @@ from typing import Any
 
 import psutil
 import pytest
-from changes import Changes, dice, eventually
 from kafka import KafkaConsumer, TopicPartition
 from kafka.admin import ConfigResource
 
@@ -19,6 +18,7 @@ from ingestion.bronze_tables import ensure_tables
 from ingestion.errors import DataError, MissingError
 from ingestion.stream.dead_letters import DeadLetter, DeadLetters
 from ingestion.stream.topics import dead_letter_topic, ensure_topics, topic_of
+from tests.integration.changes import Changes, dice, eventually
 from tests.s3_proxy import Mode, S3Proxy
 
 

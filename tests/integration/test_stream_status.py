@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 import requests
-from changes import Changes, dice, eventually
 from typer.testing import CliRunner
 
 from infra.paths import INFRA
@@ -25,6 +24,7 @@ from ingestion.stream.offsets import read_positions
 from ingestion.stream.reset_slot import reset_slot
 from ingestion.stream.status import Status, read_status
 from ingestion.stream.wait import wait_until_landed
+from tests.integration.changes import Changes, dice, eventually
 
 
 class Stream(Changes):

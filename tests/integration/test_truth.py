@@ -16,9 +16,9 @@ import time
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from shown_lake import Landed, lake
-from workload import writers
 
+from tests.integration.shown_lake import Landed, lake
+from tests.integration.workload import writers
 from tests.stack import ingest
 
 pytestmark = pytest.mark.slow

@@ -13,11 +13,11 @@ from typing import Any
 
 import pytest
 import trino
-from small_lake import DBT_PROJECT, REPO, SmallLake, small_lake
 from trino.exceptions import TrinoQueryError
 
 from infra.env import load_env
 from infra.upkeep import Lake, Table, declared, upkeep
+from tests.integration.small_lake import DBT_PROJECT, REPO, SmallLake, small_lake
 from tests.stack import objects_administrator
 
 STATE = "int_loan_applications__state"

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from feast.repo_contents import RepoContents
 
+from feast_repo.store import current_table, source_of
 from infra.docs import draw_landing
 from ingestion.options import DEFAULT_FILE
 from ingestion.source.columns import TABLE_COLUMNS
@@ -32,10 +33,7 @@ def sources(manifest: Manifest, source: str) -> dict[str, Manifest]:
 
 def test_feast_reads_what_its_exposures_say(manifest: Manifest, contents: RepoContents) -> None:
     tables = {
-        view.name: {
-            table.split(".")[-1]
-            for table in (view.batch_source.table, view.batch_source.tags["current"])
-        }
+        view.name: {table.split(".")[-1] for table in (source_of(view).table, current_table(view))}
         for view in contents.feature_views
     }
     expected = {f"feast_view_{view}": read for view, read in tables.items()}

@@ -8,6 +8,7 @@ from feast.repo_contents import RepoContents
 from feast.types import UnixTimestamp
 
 from feast_repo import contracts
+from feast_repo.store import source_of
 
 FEAST_TYPE = {"bigint": "Int64", "double": "Float64", "varchar": "String", "boolean": "Bool"}
 NOT_FEATURES = {"application_id", "event_timestamp", "created_timestamp"}
@@ -31,7 +32,7 @@ def test_views_have_the_columns_types_and_descriptions_of_gold(
     """As dbt itself understands its files: what is read of them here is read right."""
     assert len(contents.feature_views) == 3
     for view in contents.feature_views:
-        table = view.batch_source.name
+        table = source_of(view).name
         model = manifest["nodes"][f"model.loan_lakehouse.{table}"]
         assert view.description == model["description"].strip()
         assert [(field.name, str(field.dtype), field.description) for field in view.features] == [
@@ -44,10 +45,10 @@ def test_views_have_the_columns_types_and_descriptions_of_gold(
 def test_the_history_has_the_same_columns(contents: RepoContents, manifest: dict[str, Any]) -> None:
     """Feast joins the history; a feature that it lacks would fail when a model is trained."""
     history = columns(manifest, "historical_features")
-    current = {}
+    current: dict[str, Any] = {}
     for view in contents.feature_views:
-        assert view.batch_source.table.endswith(".historical_features")
-        current |= columns(manifest, view.batch_source.name)
+        assert source_of(view).table.endswith(".historical_features")
+        current |= columns(manifest, source_of(view).name)
     promised = [
         {name: column["data_type"] for name, column in found.items() if name != "is_current"}
         for found in (history, current)
@@ -81,13 +82,14 @@ def test_a_model_is_scored_with_what_it_was_trained_with(contents: RepoContents)
 
 def test_everything_is_described_and_owned(contents: RepoContents) -> None:
     ours = [entity for entity in contents.entities if entity.name != "__dummy"]
-    for thing in (
+    things: list[Any] = [
         *ours,
         *contents.data_sources,
         *contents.feature_views,
         *contents.on_demand_feature_views,
         *contents.feature_services,
-    ):
+    ]
+    for thing in things:
         assert thing.owner == "Loan lakehouse", thing.name
         assert thing.description, thing.name
 
@@ -105,6 +107,7 @@ def test_ratios_are_of_the_request(ratios: OnDemandFeatureView) -> None:
         "annual_income": [60_000.0, 1.0, None, 0.0],
         "loan_amount": [15_000.0, 1.0, 10.0, None],
     }
+    assert ratios.feature_transformation
     made = ratios.feature_transformation.udf(given)
     assert made == {
         "requested_to_income_percent": [50.0, None, None, None],

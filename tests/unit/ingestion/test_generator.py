@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from ingestion.source import distribution
 from ingestion.source.columns import ROWS_PER_CYCLE, TABLE_COLUMNS, created_at
-from ingestion.source.csv_loader import PARSERS
+from ingestion.source.csv_values import PARSERS
 from ingestion.source.generator import BLOCK_ROWS, generate_chunks, generate_tables
 
 

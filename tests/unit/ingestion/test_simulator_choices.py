@@ -23,7 +23,7 @@ from ingestion.source.changes import (
 )
 from ingestion.source.columns import FILE_COLUMNS
 from ingestion.source.console import summary
-from ingestion.source.csv_loader import PARSERS
+from ingestion.source.csv_values import PARSERS
 from ingestion.source.generator import generate_tables
 from ingestion.source.outage import Outage
 from ingestion.source.pace import CATCH_UP_SECONDS, Pace

@@ -26,7 +26,7 @@ def envelope(**changed: Any) -> bytes:
     return json.dumps(content, ensure_ascii=False).encode()
 
 
-def test_a_change_is_read_and_its_row_left_as_it_was():
+def test_a_change_is_read_and_its_row_left_as_it_was() -> None:
     row = b'{"a" : 1.50,\n "b":"\xc3\xa4\\u00e4", "c":{"d":[ 1e5 ]}}'
     value = b'{"op":"u","x":[1],"after":%b,"source":{"ts_us":3,"txId":2,"lsn":1,"y":{}}}' % row
 
@@ -37,14 +37,14 @@ def test_a_change_is_read_and_its_row_left_as_it_was():
     assert (change.lsn, change.tx_id, change.committed_at) == (1, 2, 3)
 
 
-def test_a_delete_has_only_its_before():
+def test_a_delete_has_only_its_before() -> None:
     change = read(KEY, envelope(op="d", before={"application_id": 7}, after=None))
 
     assert change.problem is None
     assert (change.before, change.after) == (b'{"application_id": 7}', None)
 
 
-def test_a_truncate_has_no_key_and_no_row():
+def test_a_truncate_has_no_key_and_no_row() -> None:
     change = read(None, envelope(op="t", after=None))
 
     assert change.problem is None
@@ -84,7 +84,7 @@ def test_a_truncate_has_no_key_and_no_row():
 )
 def test_what_cannot_be_read_says_why_and_nothing_else(
     key: bytes | None, value: bytes | None, problem: str
-):
+) -> None:
     change = read(key, value)
 
     assert problem in (change.problem or "")
@@ -100,12 +100,12 @@ json_values = st.recursive(
 
 
 @given(st.binary(), st.binary())
-def test_no_bytes_stop_it(key: bytes, value: bytes):
+def test_no_bytes_stop_it(key: bytes, value: bytes) -> None:
     assert read(key, value).problem is not None
 
 
 @given(st.dictionaries(texts, texts | json_values), st.booleans())
-def test_any_row_passes_through_as_it_is(row: dict[str, Any], ascii_only: bool):
+def test_any_row_passes_through_as_it_is(row: dict[str, Any], ascii_only: bool) -> None:
     text = json.dumps(row, ensure_ascii=ascii_only).encode()
 
     change = read(KEY, envelope(after="ROW").replace(b'"ROW"', text))
@@ -115,7 +115,7 @@ def test_any_row_passes_through_as_it_is(row: dict[str, Any], ascii_only: bool):
 
 
 @given(st.binary(max_size=40), st.integers(0, 200))
-def test_what_is_read_is_utf8_and_json(noise: bytes, at: int):
+def test_what_is_read_is_utf8_and_json(noise: bytes, at: int) -> None:
     value = envelope()
     change = read(KEY, value[:at] + noise + value[at + len(noise) :])
 

@@ -117,7 +117,7 @@ steps = st.one_of(
 @given(partitions(), st.lists(st.tuples(st.integers(0, 1), steps), max_size=60))
 def test_each_record_lands_once_in_a_chain_without_gaps(
     partition: Partition, schedule: list[tuple[int, tuple[Any, ...]]]
-):
+) -> None:
     readers = [Reader(partition), Reader(partition)]
     for who, (what, *arguments) in schedule:
         getattr(readers[who], what)(*arguments)
@@ -155,14 +155,14 @@ def check_chain(partition: Partition) -> None:
     assert expected_start > partition.shown[-1]
 
 
-def test_an_object_is_named_by_its_start_and_its_first_records_time():
+def test_an_object_is_named_by_its_start_and_its_first_records_time() -> None:
     assert LOG.object_key(12, 1_735_689_599_999) == (
         "cdc/loans.public.loan_applications/dt=2024-12-31/hour=23/"
         f"loans.public.loan_applications+{'0f' * 16}+00003+00000000000000000012.parquet"
     )
 
 
-def test_the_end_of_a_chain_is_that_of_its_newest_object():
+def test_the_end_of_a_chain_is_that_of_its_newest_object() -> None:
     bucket = Bucket()
     assert newest_landed_offset(bucket, LOG) == LandedOffset(0, 0)  # type: ignore[arg-type]
     other = TopicPartitionId(LOG.topic, LOG.topic_id, 4)
@@ -173,7 +173,7 @@ def test_the_end_of_a_chain_is_that_of_its_newest_object():
     assert newest_landed_offset(bucket, LOG) == LandedOffset(105, 100)  # type: ignore[arg-type]
 
 
-def test_an_object_that_no_consumer_wrote_is_an_error():
+def test_an_object_that_no_consumer_wrote_is_an_error() -> None:
     bucket = Bucket()
     bucket.put_first("key", b"", "", {})
     with pytest.raises(DataError, match="s3://bucket/key does not say"):
