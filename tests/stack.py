@@ -7,11 +7,12 @@ import shutil
 import socket
 import subprocess
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import boto3
+import trino
 from dotenv import dotenv_values
 
 from infra.env import EXAMPLE, load_env
@@ -69,6 +70,13 @@ def ingest(*arguments: str) -> str:
     if done.returncode:
         raise RuntimeError(f"{' '.join(command)} failed: {done.stdout}{done.stderr}")
     return done.stdout
+
+
+def query_trino(settings: Mapping[str, str], sql: str) -> list[list[Any]]:
+    """The rows of a statement, as Trino's administrator."""
+    host, port = settings["TRINO_HOST"], int(settings["TRINO_PORT"])
+    with trino.dbapi.connect(host, port, user="admin") as connection:
+        return list(connection.cursor().execute(sql).fetchall())
 
 
 def objects_administrator() -> Any:

@@ -5,9 +5,9 @@ import re
 import subprocess
 
 import pytest
-import trino
 
 from infra.paths import REPO
+from tests.stack import query_trino
 
 # LOAN_CSV names the real file, which is not ours to ship; what is known of it
 # stands here. Without it, the generator alone is tested.
@@ -29,12 +29,6 @@ def demo(source: str) -> subprocess.CompletedProcess[str]:
         stderr=subprocess.STDOUT,
         check=False,
     )
-
-
-def query(stack: dict[str, str], sql: str) -> list[list[int]]:
-    connection = trino.dbapi.connect(stack["TRINO_HOST"], int(stack["TRINO_PORT"]), user="admin")
-    rows: list[list[int]] = connection.cursor().execute(sql).fetchall()
-    return rows
 
 
 # What the file held: the history as of the snapshot that was taken when it was loaded.
@@ -64,7 +58,7 @@ def test_demo_takes_every_row_to_the_features(stack: dict[str, str], source: str
     ready = "pipelines ready" if with_airflow else "all of it by hand, ready"
     parts += [rf"{ready} \d+ s after the start", "Where to look", "What to try next"]
     assert re.search(".*".join(parts), re.sub(r" +\n", "\n", done.stdout), re.DOTALL)
-    loaded = query(
+    loaded = query_trino(
         stack,
         AS_LOADED.format(columns="count(*), count_if(person_age > 100), count_if(loan_status = 1)"),
     )
@@ -72,9 +66,9 @@ def test_demo_takes_every_row_to_the_features(stack: dict[str, str], source: str
     if source == "real file":
         assert loaded == [[45_000, 7, 10_000]]
     # The simulator went on from there, and features are served of all that is accepted.
-    [[silver]] = query(stack, "select count(*) from iceberg.silver.loan_applications")
+    [[silver]] = query_trino(stack, "select count(*) from iceberg.silver.loan_applications")
     assert silver != 45_000
-    assert query(stack, "select count(*) from iceberg.gold.loan_features") == [[silver]]
+    assert query_trino(stack, "select count(*) from iceberg.gold.loan_features") == [[silver]]
 
 
 def test_demo_stops_at_the_first_failure_and_says_so(stack: dict[str, str]) -> None:

@@ -15,7 +15,8 @@ from rich.console import Console
 from rich.progress import Progress
 
 from feast_repo.materialize import Done, materialize
-from tests.integration.small_lake import REPO, SmallLake
+from infra.paths import REPO
+from tests.integration.small_lake import SmallLake
 
 # A gold of so many applications is long enough in the making to be interrupted.
 MANY = """

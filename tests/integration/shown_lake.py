@@ -22,7 +22,7 @@ from tests.stack import delete_objects, objects_administrator
 TABLE = "loan_applications"
 
 
-class Lake(SmallLake):
+class ShownLake(SmallLake):
     """A lake whose bronze shows, of what landed, just what it was given."""
 
     def __init__(self, folder: Path) -> None:
@@ -66,9 +66,9 @@ class Lake(SmallLake):
 
 
 @contextmanager
-def lake() -> Iterator[Lake]:
+def shown_lake() -> Iterator[ShownLake]:
     with TemporaryDirectory() as folder:
-        made = Lake(Path(folder))
+        made = ShownLake(Path(folder))
         made.make_bronze()
         try:
             yield made

@@ -17,10 +17,11 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-import trino
 import yaml
 
-REPO = Path(__file__).resolve().parents[2]
+from infra.paths import REPO
+from tests.stack import query_trino
+
 DBT_PROJECT = REPO / "dbt_project"
 
 MANIFESTS = """
@@ -137,12 +138,7 @@ class SmallLake:
         return f"iceberg.{self.prefix}gold"
 
     def query(self, sql: str) -> list[list[Any]]:
-        with trino.dbapi.connect(
-            host=os.environ["TRINO_HOST"], port=int(os.environ["TRINO_PORT"]), user="admin"
-        ) as connection:
-            cursor = connection.cursor()
-            cursor.execute(sql)
-            return list(cursor.fetchall())
+        return query_trino(os.environ, sql)
 
     def land_change(self, key: int, op: str, lsn: int, after: str, problem: str = "") -> None:
         """Let the stream bring a change of an application, in an object of its own."""

@@ -15,9 +15,10 @@ import requests
 from feast import FeatureStore
 
 from infra.native.stack import Supervisor
+from infra.paths import REPO
 from infra.provision import environment
 from tests.integration.served_lake import bring_online, make_gold, register_ours, served
-from tests.integration.small_lake import REPO, SmallLake, small_lake
+from tests.integration.small_lake import SmallLake, small_lake
 from tests.stack import native
 
 WAIT_SECONDS = 120

@@ -15,7 +15,7 @@ import pytest
 
 from ingestion.postgres import connect_owner
 from ingestion.settings import Settings, get_settings
-from tests.integration.shown_lake import Lake, Landed, lake
+from tests.integration.shown_lake import Landed, ShownLake, shown_lake
 from tests.stack import ingest
 
 ROWS = 300
@@ -107,7 +107,7 @@ def source_log(stack: dict[str, str]) -> Iterator[SourceLog]:
         log.ask("drop schema test_history cascade")
 
 
-def build(made: Lake, keys: list[list[str]], dice: random.Random) -> None:
+def build(made: ShownLake, keys: list[list[str]], dice: random.Random) -> None:
     """Fold in what landed in two runs, the later half of it first."""
     cut = dice.randrange(1, len(keys))
     for portion in (keys[cut:], keys[:cut]):
@@ -127,7 +127,7 @@ def test_history_says_what_was_true_when(source_log: SourceLog) -> None:
     landed.find_changes()
     moments = source_log.moments(dice)
 
-    with lake() as made:
+    with shown_lake() as made:
         made.show(landed.earlier)
         build(made, landed.changes, dice)
         for moment in moments:
@@ -148,7 +148,7 @@ def test_rows_that_come_back_as_they_were_are_new_versions(source_log: SourceLog
     ingest("stream", "wait")
     landed.find_changes()
     first, second = landed.snapshots
-    with lake() as made:
+    with shown_lake() as made:
         made.show([*landed.earlier, *first])
         made.run()
         made.show([*second, *(key for item in landed.changes for key in item)])

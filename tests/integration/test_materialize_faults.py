@@ -16,9 +16,10 @@ from psycopg import sql
 from feast_repo.consistency import differences
 from feast_repo.store import online_store
 from infra.native.stack import Supervisor
+from infra.paths import REPO
 from infra.provision import environment
 from tests.integration.served_lake import bring_online, command, make_gold, served
-from tests.integration.small_lake import REPO, SmallLake, small_lake
+from tests.integration.small_lake import SmallLake, small_lake
 
 pytestmark = pytest.mark.slow
 

@@ -7,10 +7,8 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
-import trino
 from playwright.sync_api import Browser, Page, expect
 
 from infra.airflow.__main__ import PIPELINES
@@ -21,7 +19,7 @@ from infra.provision import environment
 from tests.browser import clean_page
 from tests.faults.dbt import build_silver
 from tests.faults.scene import Scene
-from tests.stack import ingest, native
+from tests.stack import ingest, native, query_trino
 
 STATE = "iceberg.silver.int_loan_applications__state"
 PICTURE = REPO / "airflow/assets/loan_etl.png"
@@ -53,11 +51,6 @@ def started(*arguments: str) -> subprocess.Popen[str]:
     )
 
 
-def lake(stack: dict[str, str], sql: str) -> list[Any]:
-    connection = trino.dbapi.connect(stack["TRINO_HOST"], int(stack["TRINO_PORT"]), user="admin")
-    return list(connection.cursor().execute(sql).fetchall())
-
-
 def newest(airflow: Airflow, pipeline: str) -> str:
     """The newest run that no schedule started; empty if there is none."""
     ours = (one for one in airflow.runs(pipeline) if one["run_type"] != "scheduled")
@@ -86,8 +79,8 @@ def test_a_batch_and_what_it_starts_bring_the_lake_to_the_sources_state(
     pipelines("run", "loan_batch_ingestion", "--then", "loan_etl")
     assert set(states(airflow, "loan_etl").values()) == {"success"}
     ingest("reconcile")
-    [[features]] = lake(stack, "select count(*) from iceberg.gold.loan_features")
-    [[silver]] = lake(stack, "select count(*) from iceberg.silver.loan_applications")
+    [[features]] = query_trino(stack, "select count(*) from iceberg.gold.loan_features")
+    [[silver]] = query_trino(stack, "select count(*) from iceberg.silver.loan_applications")
     assert features == silver > 400
     assert "gold.historical_features" in lineage(stack, of="gold.loan_features")
     bronze = "hive.bronze.loan_applications"
@@ -113,14 +106,14 @@ def test_a_failing_test_stops_what_is_behind_it_and_names_itself(
 ) -> None:
     assert build_silver().returncode == 0  # or a change would meet the row, and dbt fail before
     kept = "iceberg.silver.kept"
-    lake(stack, f"create table {kept} as select * from {STATE} where application_id = 7")
-    lake(stack, f"insert into {STATE} select * from {kept}")
+    query_trino(stack, f"create table {kept} as select * from {STATE} where application_id = 7")
+    query_trino(stack, f"insert into {STATE} select * from {kept}")
     try:
         said = pipelines("run", "loan_etl", ok=False)
     finally:
-        lake(stack, f"delete from {STATE} where application_id = 7")
-        lake(stack, f"insert into {STATE} select * from {kept}")
-        lake(stack, f"drop table {kept}")
+        query_trino(stack, f"delete from {STATE} where application_id = 7")
+        query_trino(stack, f"insert into {STATE} select * from {kept}")
+        query_trino(stack, f"drop table {kept}")
     after = states(airflow, "loan_etl")
     assert after["int_loan_applications__state.test"] == "failed"
     assert after["loan_applications.run"] == after["loan_features.run"] == "upstream_failed"
@@ -188,16 +181,16 @@ def test_a_backfill_of_what_did_not_change_changes_nothing(
     airflow: Airflow, stack: dict[str, str]
 ) -> None:
     content = f"select count(*), checksum(row(application_id, _version_id)) from {STATE}"
-    before = lake(stack, content)
+    before = query_trino(stack, content)
     manifests = "select count(*) from hive.bronze.batch_snapshots where dt >= current_date"
-    [[landed]] = lake(stack, manifests)
+    [[landed]] = query_trino(stack, manifests)
     said = pipelines(
         "backfill", "loan_batch_ingestion", "--from", "2026-11-20", "--to", "2026-11-21"
     )
     assert said.count(": ok") == 2
-    assert lake(stack, manifests) == [[landed + 2]]
+    assert query_trino(stack, manifests) == [[landed + 2]]
     assert build_silver().returncode == 0
-    assert lake(stack, content) == before
+    assert query_trino(stack, content) == before
 
 
 @pytest.mark.slow

@@ -22,8 +22,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from feast_repo.entity_frame import EntityFrame
+from infra.paths import REPO
 from tests.integration.served_lake import make_gold, served
-from tests.integration.small_lake import REPO, SmallLake, small_lake
+from tests.integration.small_lake import SmallLake, small_lake
 
 TTL = timedelta(seconds=7)
 # Seconds: so few that values meet at one moment, and at the ends of the TTL.

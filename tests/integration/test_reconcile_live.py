@@ -9,7 +9,7 @@ from ingestion.postgres import connect_owner
 from ingestion.reconcile.run import Result, reconcile_table
 from ingestion.settings import get_settings
 from ingestion.tables import Reconcile, Table
-from tests.integration.shown_lake import TABLE, Lake, Landed, lake
+from tests.integration.shown_lake import TABLE, Landed, ShownLake, shown_lake
 from tests.stack import ingest
 
 pytestmark = pytest.mark.slow
@@ -17,7 +17,7 @@ pytestmark = pytest.mark.slow
 CHANGED = "update loan_applications set loan_amnt = loan_amnt + 1, updated_at = now()"
 
 
-def change(sql: str, landed: Landed, made: Lake) -> None:
+def change(sql: str, landed: Landed, made: ShownLake) -> None:
     """Change the source, and show the lake what lands of it."""
     connection = connect_owner(get_settings(), "test")
     with connection, connection.cursor() as cursor:
@@ -28,7 +28,7 @@ def change(sql: str, landed: Landed, made: Lake) -> None:
     made.show([key for item in landed.changes for key in item])
 
 
-def live(made: Lake) -> Result:
+def live(made: ShownLake) -> Result:
     names = Reconcile(
         silver=f"{made.silver}.{TABLE}",
         rejected=f"{made.silver}.rejected_{TABLE}",
@@ -39,14 +39,14 @@ def live(made: Lake) -> Result:
 
 
 @pytest.fixture
-def folded() -> Iterator[tuple[Landed, Lake]]:
+def folded() -> Iterator[tuple[Landed, ShownLake]]:
     """A lake that is the source's equal."""
     ingest("source", "generate", "--rows", "0")
     ingest("stream", "capture")
     ingest("bronze-tables")
     landed = Landed()
     ingest("source", "generate", "--rows", "100")
-    with lake() as made:
+    with shown_lake() as made:
         made.show(landed.earlier)
         change("select 1", landed, made)
         made.run()
@@ -54,7 +54,7 @@ def folded() -> Iterator[tuple[Landed, Lake]]:
         yield landed, made
 
 
-def test_only_what_waits_is_left_out(folded: tuple[Landed, Lake]) -> None:
+def test_only_what_waits_is_left_out(folded: tuple[Landed, ShownLake]) -> None:
     landed, made = folded
     change(f"{CHANGED} where application_id <= 5", landed, made)
     change("delete from loan_applications where application_id = 6", landed, made)

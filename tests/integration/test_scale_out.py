@@ -2,15 +2,13 @@
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
 
 import pytest
-import trino
 from dotenv import set_key
 
 from infra.env import env_file, load_env
 from infra.native.stack import Supervisor
-from tests.stack import own_stack
+from tests.stack import own_stack, query_trino
 
 pytestmark = pytest.mark.slow
 
@@ -46,26 +44,20 @@ def cluster() -> Iterator[dict[str, str]]:
         yield settings
 
 
-def ask(cluster: dict[str, str], sql: str) -> list[Any]:
-    host, port = cluster["TRINO_HOST"], int(cluster["TRINO_PORT"])
-    with trino.dbapi.connect(host, port, user="admin") as connection:
-        return list(connection.cursor().execute(sql).fetchall())
-
-
 def test_the_workers_are_known(cluster: dict[str, str]) -> None:
     nodes = "select node_id, coordinator from system.runtime.nodes where state = 'active'"
     expected = [["coordinator", True], ["worker-1", False], ["worker-2", False]]
-    assert sorted(ask(cluster, nodes)) == expected
+    assert sorted(query_trino(cluster, nodes)) == expected
 
 
 def test_a_query_whose_worker_is_killed_ends_right(cluster: dict[str, str]) -> None:
     with ThreadPoolExecutor(1) as pool:
-        query = pool.submit(ask, cluster, QUERY)
-        while not (busy := ask(cluster, BUSY)):
+        query = pool.submit(query_trino, cluster, QUERY)
+        while not (busy := query_trino(cluster, BUSY)):
             assert not query.done(), query.result()
         supervisor = Supervisor(load_env()).rpc().supervisor
         supervisor.signalProcess(f"trino-worker:trino-{busy[0][0]}", "KILL")
         assert not query.done()
         query.result()
     found = "select count(*), sum(numbers), max(greatest) from iceberg.silver.scaled"
-    assert ask(cluster, found) == [[KEYS, ROWS, ROWS]]
+    assert query_trino(cluster, found) == [[KEYS, ROWS, ROWS]]

@@ -17,7 +17,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.integration.shown_lake import Landed, lake
+from tests.integration.shown_lake import Landed, shown_lake
 from tests.integration.workload import writers
 from tests.stack import ingest
 
@@ -68,13 +68,13 @@ def test_silver_equals_the_source_by_every_path(captured: None, seed: int) -> No
     snapshots, changes = list(landed.snapshots), landed.changes
     assert len(changes) > 4
     landed.snapshot("full")
-    with lake() as batch:
+    with shown_lake() as batch:
         # A batch knows what is there when it is taken: only the last says how it ended.
         for keys in portions(dice, landed.snapshots, 2):
             batch.show(keys)
             batch.run()
         assert batch.differences("loan_applications") == []
-    with lake() as stream:
+    with shown_lake() as stream:
         first, second, third = portions(dice, changes, 3)
         stream.show([*landed.earlier, *first])
         stream.run()
@@ -84,7 +84,7 @@ def test_silver_equals_the_source_by_every_path(captured: None, seed: int) -> No
         assert stream.differences("loan_applications_live", rejected=False) == []
         stream.run()
         assert stream.differences("loan_applications") == []
-    with lake() as both:
+    with shown_lake() as both:
         both.show(landed.earlier)
         for keys in portions(dice, [*snapshots, *changes], 3):
             both.show(keys)

@@ -16,8 +16,9 @@ import trino
 from trino.exceptions import TrinoQueryError
 
 from infra.env import load_env
+from infra.paths import REPO
 from infra.upkeep import Lake, Table, declared, upkeep
-from tests.integration.small_lake import DBT_PROJECT, REPO, SmallLake, small_lake
+from tests.integration.small_lake import DBT_PROJECT, SmallLake, small_lake
 from tests.stack import objects_administrator
 
 STATE = "int_loan_applications__state"
