@@ -1,83 +1,143 @@
 """The feature server of `make features`: Feast's, for those who have the token; it only reads.
 
-Feast's own server knows no token, lets whoever reaches it write and materialise, and takes
-itself to be healthy without its store. This one has one of its routes, health and metrics.
-Who it is in PostgreSQL, and where its metrics are, comes from infra/native/supervisord.conf.
+Feast's own server knows no token, lets everyone who reaches it write and materialize, and takes
+itself to be healthy without its store. This one has one of its routes, whose requests it checks
+first, health, metrics and the description of itself. Where its metrics are comes from
+infra/native/supervisord.conf.
 """
 
 import hmac
 import os
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import psycopg
+import psycopg_pool
 import uvicorn
 from fastapi import FastAPI, Response
-from fastapi.responses import JSONResponse
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse, PlainTextResponse
 from feast import metrics
-from feast.feature_server import get_app
+from feast.errors import FeastObjectNotFoundException
+from feast.feature_server import GetOnlineFeaturesRequest, OnlineFeaturesResponse, get_app
 from prometheus_client import CollectorRegistry, make_asgi_app
 from prometheus_client.multiprocess import MultiProcessCollector
+from pydantic import BaseModel
+from sqlalchemy.exc import OperationalError
+from starlette.authentication import AuthCredentials, AuthenticationBackend, AuthenticationError
+from starlette.concurrency import run_in_threadpool
+from starlette.middleware.authentication import AuthenticationMiddleware
+from starlette.requests import HTTPConnection
 
+from feast_repo.online_request import OnlineRequest, check
 from feast_repo.store import online_store, open_store
 
 READ = "/get-online-features"
 HEALTH = "/health"
 METRICS = "/metrics"
+# What FastAPI describes the server by, and Feast's app has, too.
+DESCRIPTION = ("/openapi.json", "/docs")
 # Feast's timer for it ends for ever when PostgreSQL is away once. Without one, a read
 # renews what is older than cache_ttl_seconds of feature_store.yaml.
 NO_TIMER = 0
 
+Read = Callable[[GetOnlineFeaturesRequest], Awaitable[Response]]
 
-class OnlyWithToken:
-    """Refuses every request but one for health that does not carry the token."""
 
-    def __init__(self, app: FastAPI, token: str) -> None:
-        self.app = app
-        self.expected = f"Bearer {token}".encode()
+class Refusal(BaseModel):
+    """Why a request is not answered."""
 
-    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        if scope["type"] == "lifespan" or scope["path"] == HEALTH or self.has_token(scope):
-            await self.app(scope, receive, send)
-        else:
-            refusal = JSONResponse(
-                {"detail": "send the token: Authorization: Bearer <FEATURE_SERVER_TOKEN of .env>"},
-                status_code=401,
-                headers={"WWW-Authenticate": "Bearer"},
+    detail: str
+
+
+REFUSALS: dict[int | str, dict[str, Any]] = {
+    400: {"model": Refusal, "description": "The body is no JSON"},
+    401: {"model": Refusal, "description": "The token is missing or wrong"},
+    404: {"model": Refusal, "description": "There is no such feature service or feature"},
+    422: {"model": Refusal, "description": "The request cannot be answered as it is"},
+    503: {"model": Refusal, "description": "The online store does not answer"},
+}
+
+
+class Token(AuthenticationBackend):
+    """Lets through what carries the token, and questions for health."""
+
+    def __init__(self, token: str) -> None:
+        self._expected = f"Bearer {token}".encode()
+
+    async def authenticate(self, conn: HTTPConnection) -> tuple[AuthCredentials, Any] | None:
+        given = conn.headers.get("authorization", "").encode()
+        if conn.url.path != HEALTH and not hmac.compare_digest(given, self._expected):
+            raise AuthenticationError(
+                "send the token: Authorization: Bearer <FEATURE_SERVER_TOKEN of .env>"
             )
-            await refusal(scope, receive, send)
+        return None
 
-    def has_token(self, scope: Any) -> bool:
-        given = dict(scope["headers"]).get(b"authorization", b"")
-        return hmac.compare_digest(given, self.expected)
+
+def unauthorized(_: HTTPConnection, error: Exception) -> Response:
+    headers = {"WWW-Authenticate": "Bearer"}
+    return JSONResponse({"detail": str(error)}, status_code=401, headers=headers)
 
 
 def make_app() -> FastAPI:
     metrics._config = metrics.build_metrics_flags()
     store = open_store()
     app: FastAPI = get_app(store, NO_TIMER)
-    app.router.routes[:] = [
-        route for route in app.router.routes if getattr(route, "path", "") == READ
-    ]
+    routes = {getattr(route, "path", ""): route for route in app.router.routes}
+    read: Read = routes[READ].endpoint  # type: ignore[attr-defined]
+    app.router.routes[:] = [routes[path] for path in DESCRIPTION]
 
-    @app.get(HEALTH)
+    @app.post(READ, response_model=OnlineFeaturesResponse, responses=REFUSALS)
+    async def get_online_features(request: OnlineRequest) -> Response:
+        """The features of applications as of now; a key that is unknown is NOT_FOUND."""
+        await run_in_threadpool(check, request, store)
+        return await read(GetOnlineFeaturesRequest(**request.model_dump()))
+
+    @app.get(HEALTH, response_class=PlainTextResponse, responses={503: REFUSALS[503]})
     def health() -> Response:
         """Whether it can serve: the online store answers."""
         try:
             with online_store(store).connection(store.config) as connection:
                 connection.execute("select 1")
         except psycopg.Error:
-            return Response("the online store does not answer", status_code=503)
-        return Response("ok")
+            return unavailable()
+        return PlainTextResponse("ok")
+
+    @app.exception_handler(RequestValidationError)
+    def malformed(_: object, error: RequestValidationError) -> Response:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"] if part != "body")
+        return JSONResponse({"detail": f"{where}: {first['msg']}"[:300]}, status_code=422)
+
+    @app.exception_handler(FeastObjectNotFoundException)
+    def not_found(_: object, error: Exception) -> Response:
+        return JSONResponse({"detail": str(error)}, status_code=404)
+
+    # PostgreSQL as the online store, from its pool, and as the registry.
+    @app.exception_handler(psycopg.OperationalError)
+    @app.exception_handler(psycopg_pool.PoolTimeout)
+    @app.exception_handler(OperationalError)
+    def unavailable(*_: object) -> Response:
+        return JSONResponse({"detail": "the online store does not answer"}, status_code=503)
 
     registry = CollectorRegistry()
     MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
     app.mount(METRICS, make_asgi_app(registry))
+    token = Token(os.environ["FEATURE_SERVER_TOKEN"])
+    app.add_middleware(AuthenticationMiddleware, backend=token, on_error=unauthorized)
     return app
 
 
+def read_only() -> None:
+    """Become the user that reads the registry and the online store, and changes neither."""
+    for name in ("USER", "PASSWORD"):
+        os.environ[f"FEAST_DB_{name}"] = os.environ[f"FEAST_READER_{name}"]
+
+
 if __name__ == "__main__":
+    read_only()
     uvicorn.run(
-        OnlyWithToken(make_app(), os.environ["FEATURE_SERVER_TOKEN"]),
+        make_app(),
         host=os.environ["BIND_HOST"],
         port=int(os.environ["FEATURE_SERVER_PORT"]),
         log_level="warning",

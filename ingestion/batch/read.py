@@ -18,7 +18,7 @@ from ingestion.batch.snapshot import APPLICATION
 from ingestion.batch.stop import Stop
 from ingestion.column_types import Column
 from ingestion.errors import DataError, IngestionError, LockedError, ServiceError
-from ingestion.postgres import quote_literal, reader_uri
+from ingestion.postgres import NEWER_SETTINGS, denied, quote_literal, reader_uri
 
 # The driver shifts PostgreSQL's epoch to Arrow's without looking: infinity, and
 # times after the year 294246, wrap around to before the first day that
@@ -32,8 +32,7 @@ class SliceReader:
 
     def __init__(self, connection: AdbcConnection, job: Job) -> None:
         self._connection = connection
-        self._table = job.table
-        self._columns = job.columns
+        self._job = job
 
     def batches(self, piece: Slice) -> Iterator[pa.RecordBatch]:
         """Yield the slice's rows in batches of about 16 MB, in the landed types.
@@ -43,28 +42,28 @@ class SliceReader:
             ServiceError: the connection broke.
         """
         with (
-            _plain_errors(f"reading {self._table.source}"),
-            _execute(self._connection, piece.query(self._columns)) as reader,
+            _plain_errors(self._job.table.source, self._job.settings.source_reader_user),
+            _execute(self._connection, piece.query(self._job.columns)) as reader,
         ):
             for batch in reader:
                 yield self._convert(batch)
 
     def _convert(self, batch: pa.RecordBatch) -> pa.RecordBatch:
         arrays = []
-        for column, array in zip(self._columns, batch.columns, strict=True):
+        for column, array in zip(self._job.columns, batch.columns, strict=True):
             try:
                 arrays.append(to_landed_type(column, array))
             except UnlandableError as error:
                 raise DataError(
-                    f"{self._table.source}: column '{column.name}' holds"
+                    f"{self._job.table.source}: column '{column.name}' holds"
                     f" {error.value} where {self._key(batch, error.row)}",
                     "Parquet cannot hold it as its type; correct it in the source, or"
                     " make the column unconstrained numeric or text",
                 ) from None
-        return pa.RecordBatch.from_arrays(arrays, [c.name for c in self._columns])
+        return pa.RecordBatch.from_arrays(arrays, [c.name for c in self._job.columns])
 
     def _key(self, batch: pa.RecordBatch, row: int) -> str:
-        values = (f"{name} = {batch.column(name)[row]}" for name in self._table.key)
+        values = (f"{name} = {batch.column(name)[row]}" for name in self._job.table.key)
         return ", ".join(values)
 
 
@@ -121,7 +120,6 @@ def open_reader(job: Job, stop: Stop) -> Iterator[SliceReader]:
         LockedError: an ALTER or TRUNCATE waits for the table.
         ServiceError: the server cannot be reached, or the snapshot is gone.
     """
-    what = f"reading {job.table.source}"
     exported = quote_literal(job.snapshot.exported)
     preparation = (
         "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY",
@@ -131,13 +129,16 @@ def open_reader(job: Job, stop: Stop) -> Iterator[SliceReader]:
         f"LOCK TABLE {job.table.source} IN ACCESS SHARE MODE",
     )
     with ExitStack() as opened:
-        with _plain_errors(what):
+        with _plain_errors(job.table.source, job.settings.source_reader_user):
             uri = reader_uri(job.settings, APPLICATION)
             database = opened.enter_context(adbc_driver_postgresql.connect(uri))
             connection = opened.enter_context(AdbcConnection(database))
+            # Before the transaction, whose time it limits.
+            with _execute(connection, NEWER_SETTINGS):
+                pass
             connection.set_autocommit(False)
         opened.enter_context(stop.cancels(connection))
-        with _plain_errors(what):
+        with _plain_errors(job.table.source, job.settings.source_reader_user):
             for statement in preparation:
                 with _execute(connection, statement):
                     pass
@@ -155,19 +156,22 @@ def _execute(connection: AdbcConnection, sql: str) -> Iterator[pa.RecordBatchRea
 
 
 @contextmanager
-def _plain_errors(what: str) -> Iterator[None]:
+def _plain_errors(source: str, user: str) -> Iterator[None]:
     try:
         yield
     # What fails once rows are streaming, Arrow raises as an OSError without SQLSTATE.
     except (Error, OSError) as error:
-        raise _translate(error, what) from None
+        raise _translate(error, source, user) from None
 
 
-def _translate(error: Error | OSError, what: str) -> IngestionError:
+def _translate(error: Error | OSError, source: str, user: str) -> IngestionError:
+    what = f"reading {source}"
     text = str(error).split("ERROR:")[-1].strip().split("\n")[0]
     sqlstate = getattr(error, "sqlstate", None) or ""
     if sqlstate == "55P03":
         return LockedError(f"{what}: {text}", "another session changes the table; run again")
+    if sqlstate == "42501":
+        return denied(f"{what}: {text}", user)
     # Only these classes speak of the data; a full disk, say, is no fault of theirs.
     if sqlstate.startswith(("22", "23")):
         return DataError(f"{what}: {text}", "nothing became visible; correct it in the source")

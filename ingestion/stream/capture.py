@@ -138,18 +138,23 @@ def uncaptured(
 def _check_publication(cursor: extensions.cursor, name: str) -> None:
     """See that it is there and shows what a batch shows.
 
-    That is: a partition's rows as its table's, and stored generated columns. (What it
-    cannot show is a TRUNCATE of a single partition: a full batch makes up for it.)
+    That is: a partition's rows as its table's, and stored generated columns, which
+    PostgreSQL publishes from 18 on. (What it cannot show is a TRUNCATE of a single
+    partition: a full batch makes up for it.)
     """
     cursor.execute(
-        "SELECT pubviaroot AND pubgencols = 's' FROM pg_publication WHERE pubname = %s", (name,)
+        "SELECT pubviaroot, to_jsonb(p) ->> 'pubgencols' FROM pg_publication AS p"
+        " WHERE pubname = %s",
+        (name,),
     )
     row = cursor.fetchone()
     if row is None:
         raise MissingError(f"the source has no publication {name!r}", "`make up` makes it")
-    if not row[0]:
-        options = "publish_via_partition_root = true, publish_generated_columns = stored"
-        _alter(cursor, name, f"SET ({options})")
+    via_root, generated_columns = row
+    if not via_root:
+        _alter(cursor, name, "SET (publish_via_partition_root = true)")
+    if generated_columns == "n":
+        _alter(cursor, name, "SET (publish_generated_columns = stored)")
 
 
 def _oid_if_there(cursor: extensions.cursor, table: Table) -> int | None:

@@ -6,12 +6,13 @@ from psycopg2 import extensions
 
 from ingestion.errors import DataError, MissingError
 
+# PostgreSQL says the reason from 17 on.
 _SLOT = """
-SELECT active, wal_status, invalidation_reason,
+SELECT active, wal_status, to_jsonb(s) ->> 'invalidation_reason',
        (confirmed_flush_lsn - '0/0')::bigint,
        (pg_current_wal_lsn() - confirmed_flush_lsn)::bigint,
        (pg_current_wal_lsn() - restart_lsn)::bigint
-FROM pg_replication_slots
+FROM pg_replication_slots AS s
 WHERE slot_name = %s
 """
 

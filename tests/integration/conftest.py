@@ -3,6 +3,7 @@
 import os
 import uuid
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -133,9 +134,15 @@ class Corner:
 
 @pytest.fixture
 def corner(tmp_path: Path) -> Iterator[Corner]:
+    with open_corner(get_settings(), tmp_path) as made:
+        yield made
+
+
+@contextmanager
+def open_corner(settings: Settings, folder: Path) -> Iterator[Corner]:
+    """A corner of the source that the settings name; what it landed is deleted at the end."""
     schema = f"test_{uuid.uuid4().hex[:10]}"
-    settings = get_settings()
-    made = Corner(schema, settings, tmp_path, [])
+    made = Corner(schema, settings, folder, [])
     reader = settings.source_reader_user
     connection = connect_owner(settings, "test")
     with connection, connection.cursor() as cursor:

@@ -4,7 +4,7 @@ import adbc_driver_manager
 import pytest
 
 from ingestion.batch.read import _plain_errors
-from ingestion.errors import DataError, IngestionError, LockedError, ServiceError
+from ingestion.errors import DataError, IngestionError, LockedError, MissingError, ServiceError
 
 
 def driver_error(sqlstate: str | None) -> adbc_driver_manager.Error:
@@ -24,14 +24,14 @@ def driver_error(sqlstate: str | None) -> adbc_driver_manager.Error:
         (driver_error("53200"), ServiceError),  # out of memory
         (driver_error("40001"), ServiceError),  # conflict with recovery
         (driver_error("XX000"), ServiceError),
-        (driver_error("42501"), ServiceError),
+        (driver_error("42501"), MissingError),  # permission denied
         (driver_error(None), ServiceError),
         (driver_error("55P03"), LockedError),
         (OSError("[libpq] Execution error [PGRES_FATAL_ERROR]: ERROR:  it broke\n"), ServiceError),
     ],
 )
 def test_the_sqlstate_decides(error: Exception, kind: type[IngestionError]) -> None:
-    with pytest.raises(IngestionError) as failure, _plain_errors("reading t"):
+    with pytest.raises(IngestionError) as failure, _plain_errors("t", "reader"):
         raise error
     assert type(failure.value) is kind
     assert failure.value.message == "reading t: it broke"
