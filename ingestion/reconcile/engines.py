@@ -1,9 +1,10 @@
-"""The two sides of a comparison: the same questions in each engine's SQL."""
+"""The two sides of a comparison: the same questions in each engine's dialect."""
 
 # Identifiers are quoted or come from the checked tables file.
 # ruff: noqa: S608
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 from psycopg2 import extensions
@@ -19,6 +20,33 @@ HASH_DIGITS = 15  # 60 bits: the sum of 2^60 rows' hashes fits a decimal(38)
 Row = tuple[Any, ...]
 
 
+@dataclass(frozen=True)
+class Dialect:
+    """Where the two engines' SQL differs; each takes and gives an expression.
+
+    Attributes:
+        digest: the MD5 of a text, as 32 hexadecimal digits in lower case.
+        number: HASH_DIGITS hexadecimal digits as a number whose sum cannot overflow.
+        length: the function that counts a text's characters.
+    """
+
+    digest: Callable[[str], str]
+    number: Callable[[str], str]
+    length: str
+
+
+POSTGRES = Dialect(
+    digest=lambda text: f"md5({text})",
+    number=lambda digits: f"('x' || {digits})::bit({4 * HASH_DIGITS})::bigint::numeric",
+    length="char_length",
+)
+TRINO = Dialect(
+    digest=lambda text: f"lower(to_hex(md5(to_utf8({text}))))",
+    number=lambda digits: f"CAST(from_base({digits}, 16) AS decimal(38,0))",
+    length="length",
+)
+
+
 class Side(Protocol):
     """What the comparison asks of an engine."""
 
@@ -32,34 +60,37 @@ class Side(Protocol):
         """Key and values, as canonical texts, of all rows in the buckets."""
 
 
-class PostgresSide:
-    """The source table."""
+class SqlSide:
+    """A side that SQL answers.
+
+    ``key`` and ``values`` are expressions over ``relation`` that give canonical texts.
+    """
 
     def __init__(
         self,
-        connection: extensions.connection,
+        dialect: Dialect,
+        query: Callable[[str], list[Row]],
         relation: str,
-        key: Sequence[ColumnPair],
-        values: Sequence[ColumnPair],
+        key: Sequence[str],
+        values: Sequence[str],
     ) -> None:
-        self._connection = connection
-        self._relation = relation
-        self._key = key_text([column.postgres for column in key], "char_length")
-        self._values = [column.postgres for column in values]
+        self._dialect = dialect
+        self._query = query
+        self._values = values
+        self._keyed = f"(SELECT *, {key_text(key, dialect.length)} AS _key FROM {relation}) AS k"
+        self._bucket = f"substr({dialect.digest('_key')}, 1, {BUCKET_DIGITS})"
 
     def checksums(self) -> tuple[int, list[int]]:
         """See ``Side``."""
-        sums = ", ".join(
-            f"coalesce(sum({self._hash(value)}::numeric), 0)" for value in self._values
-        )
-        row = self._query(f"SELECT count(*), {sums} FROM {self._keyed()}")[0]
+        sums = ", ".join(f"coalesce(sum({self._hash(value)}), 0)" for value in self._values)
+        row = self._query(f"SELECT count(*), {sums} FROM {self._keyed}")[0]
         return int(row[0]), [int(value) for value in row[1:]]
 
     def buckets(self) -> dict[str, tuple[int, int]]:
         """See ``Side``."""
-        total = " + ".join(f"{self._hash(value)}::numeric" for value in _placed(self._values))
+        total = " + ".join(self._hash(value) for value in _placed(self._values))
         rows = self._query(
-            f"SELECT {self._bucket()}, count(*), sum({total}) FROM {self._keyed()} GROUP BY 1"
+            f"SELECT {self._bucket}, count(*), sum({total}) FROM {self._keyed} GROUP BY 1"
         )
         return {str(name): (int(count), int(value)) for name, count, value in rows}
 
@@ -67,75 +98,44 @@ class PostgresSide:
         """See ``Side``."""
         wanted = ", ".join(quote_literal(bucket) for bucket in buckets)
         return self._query(
-            f"SELECT _key, {', '.join(self._values)} FROM {self._keyed()}"
-            f" WHERE {self._bucket()} IN ({wanted})"
+            f"SELECT _key, {', '.join(self._values)} FROM {self._keyed}"
+            f" WHERE {self._bucket} IN ({wanted})"
         )
 
-    def _keyed(self) -> str:
-        return f"(SELECT *, {self._key} AS _key FROM {self._relation}) AS keyed"
-
-    def _bucket(self) -> str:
-        return f"substr(md5(_key), 1, {BUCKET_DIGITS})"
-
     def _hash(self, value: str) -> str:
-        digits = f"substr(md5(_key || ':' || {value}), 1, {HASH_DIGITS})"
-        return f"('x' || {digits})::bit({4 * HASH_DIGITS})::bigint"
+        digest = self._dialect.digest(f"_key || ':' || {value}")
+        return self._dialect.number(f"substr({digest}, 1, {HASH_DIGITS})")
 
-    def _query(self, sql: str) -> list[Row]:
-        with plain_errors("reading the source"), self._connection.cursor() as cursor:
+
+def postgres_side(
+    connection: extensions.connection,
+    relation: str,
+    key: Sequence[ColumnPair],
+    values: Sequence[ColumnPair],
+) -> SqlSide:
+    """The source table."""
+
+    def query(sql: str) -> list[Row]:
+        with plain_errors("reading the source"), connection.cursor() as cursor:
             cursor.execute(sql)
             return cursor.fetchall()
 
+    texts = [column.postgres for column in values]
+    return SqlSide(POSTGRES, query, relation, [column.postgres for column in key], texts)
 
-class TrinoSide:
+
+def trino_side(
+    trino: Trino,
+    tables: Sequence[str],
+    key: Sequence[ColumnPair],
+    values: Sequence[ColumnPair],
+    columns: Sequence[str],
+) -> SqlSide:
     """The tables in Trino, taken together."""
-
-    def __init__(
-        self,
-        trino: Trino,
-        tables: Sequence[str],
-        key: Sequence[ColumnPair],
-        values: Sequence[ColumnPair],
-        columns: Sequence[str],
-    ) -> None:
-        self._trino = trino
-        listed = ", ".join(columns)
-        self._relation = " UNION ALL ".join(f"SELECT {listed} FROM {table}" for table in tables)
-        self._key = key_text([column.trino for column in key], "length")
-        self._values = [column.trino for column in values]
-
-    def checksums(self) -> tuple[int, list[int]]:
-        """See ``Side``."""
-        sums = ", ".join(f"coalesce(sum({self._hash(value)}), 0)" for value in self._values)
-        row = self._trino.query(f"SELECT count(*), {sums} FROM {self._keyed()}")[0]
-        return int(row[0]), [int(value) for value in row[1:]]
-
-    def buckets(self) -> dict[str, tuple[int, int]]:
-        """See ``Side``."""
-        total = " + ".join(self._hash(value) for value in _placed(self._values))
-        rows = self._trino.query(
-            f"SELECT {self._bucket()}, count(*), sum({total}) FROM {self._keyed()} GROUP BY 1"
-        )
-        return {str(name): (int(count), int(value)) for name, count, value in rows}
-
-    def rows(self, buckets: Sequence[str]) -> list[Row]:
-        """See ``Side``."""
-        wanted = ", ".join(quote_literal(bucket) for bucket in buckets)
-        return self._trino.query(
-            f"SELECT _key, {', '.join(self._values)} FROM {self._keyed()}"
-            f" WHERE {self._bucket()} IN ({wanted})"
-        )
-
-    def _keyed(self) -> str:
-        return f"(SELECT *, {self._key} AS _key FROM ({self._relation}))"
-
-    def _bucket(self) -> str:
-        return f"substr(lower(to_hex(md5(to_utf8(_key)))), 1, {BUCKET_DIGITS})"
-
-    def _hash(self, value: str) -> str:
-        digest = f"to_hex(md5(to_utf8(_key || ':' || {value})))"
-        number = f"from_base(substr({digest}, 1, {HASH_DIGITS}), 16)"
-        return f"CAST({number} AS decimal(38,0))"
+    listed = ", ".join(columns)
+    relation = " UNION ALL ".join(f"SELECT {listed} FROM {table}" for table in tables)
+    texts = [column.trino for column in values]
+    return SqlSide(TRINO, trino.query, f"({relation})", [column.trino for column in key], texts)
 
 
 def _placed(values: Sequence[str]) -> list[str]:

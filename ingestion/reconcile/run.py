@@ -17,7 +17,7 @@ from ingestion.reconcile.compare import (
     compare_columns,
     find_differences,
 )
-from ingestion.reconcile.engines import PostgresSide, TrinoSide
+from ingestion.reconcile.engines import postgres_side, trino_side
 from ingestion.reconcile.unfolded import Key, unfolded_keys
 from ingestion.settings import Settings
 from ingestion.stream.wait import wait_until_landed
@@ -82,8 +82,8 @@ def reconcile_table(
         pairs = _pairs(trino, table.reconcile, columns)
         keys = [column for column in pairs if column.name in table.key]
         quoted = [quote_identifier(column.name) for column in columns]
-        source = PostgresSide(connection, table.source, keys, pairs)
-        silver = TrinoSide(trino, _tables(table.reconcile), keys, pairs, quoted)
+        source = postgres_side(connection, table.source, keys, pairs)
+        silver = trino_side(trino, _tables(table.reconcile), keys, pairs, quoted)
         names = [column.name for column in columns]
         source_rows, silver_rows, sums = compare_columns(names, source, silver)
         differ = source_rows != silver_rows or not all(column.equal for column in sums)

@@ -103,7 +103,7 @@ def test_a_row_goes_from_the_source_to_the_online_store(strict: dict[str, str]) 
     ingest("source", "generate", "--rows", "300")
     ingest("stream", "capture")
     ingest("batch")
-    ingest("source", "probe", "--times", "1")
+    ingest("source", "simulate", "--rate", "50", "--for", "2s")
     ingest("stream", "wait")
     ingest("bronze-tables")
     run("dbt", "build", cwd=REPO / "dbt_project")
@@ -111,7 +111,7 @@ def test_a_row_goes_from_the_source_to_the_online_store(strict: dict[str, str]) 
     run(sys.executable, "-O", "-m", "feast_repo.materialize")
     assert "equal" in ingest("reconcile")
     [[shown]] = query_trino(strict, "select count(*) from source.public.loan_applications")
-    assert shown == 300
+    assert shown >= 300
 
 
 def test_nothing_connects_without_tls(strict: dict[str, str]) -> None:
