@@ -161,10 +161,17 @@ def show_graph(page: Page, airflow: Airflow, pipeline: str) -> None:
     """Every task is a box of the graph."""
     page.goto(f"{airflow.url}/dags/{pipeline}")
     page.get_by_role("button", name="Show Graph").click()
-    tasks = [task["task_id"] for task in airflow.get(f"dags/{pipeline}/tasks")["tasks"]]
-    if any("." in task for task in tasks):
+    if any("." in task for task in tasks_of(airflow, pipeline)):
         page.get_by_role("button", name="Expand all task groups").click()
-    for task in tasks:
+    expect_boxes(page, airflow, pipeline)
+
+
+def tasks_of(airflow: Airflow, pipeline: str) -> list[str]:
+    return [task["task_id"] for task in airflow.get(f"dags/{pipeline}/tasks")["tasks"]]
+
+
+def expect_boxes(page: Page, airflow: Airflow, pipeline: str) -> None:
+    for task in tasks_of(airflow, pipeline):
         expect(page.locator(f".react-flow__node[data-id='{task}']")).to_be_attached()
 
 
@@ -173,6 +180,9 @@ def see_it_turn_green(page: Page, airflow: Airflow, known: str) -> str:
     run = wait_for(airflow, "loan_etl", "reconcile", "success", known)
     page.goto(f"{airflow.url}/dags/loan_etl/runs/{run}")
     expect(page.get_by_text("Success").first).to_be_visible()
+    page.set_viewport_size({"width": 2600, "height": 1200})
+    expect_boxes(page, airflow, "loan_etl")
+    page.locator(".react-flow__controls-fitview").click()
     return run
 
 
