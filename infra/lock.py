@@ -15,15 +15,16 @@ from infra.maven import Artifact, context, digest, download
 from infra.paths import CHROMIUM_PACKAGE, COMPOSE_MODULE, LOCKS, MINIO_MODULE, REPO, VERSIONS
 
 # The groups of pyproject.toml that make up the project's environment.
-PROJECT_GROUPS = ["infra", "ingestion", "dbt", "feast", "dev"]
+PROJECT_GROUPS = ["infra", "ingestion", "dbt", "feast", "ml", "dev"]
 
 
 def lock_python(uv: str) -> None:
-    """One lock per environment: the project's, Airflow's, the benchmark's, the tools'."""
+    """One lock per environment: the project's, Airflow's, MLflow's, the benchmark's, the tools'."""
     with tempfile.TemporaryDirectory() as folder:
         pins = Path(folder, "pins.txt")
         pins.write_text("\n".join(f"{k}=={v}" for k, v in VERSIONS["python"].items()))
-        environments = [("python", PROJECT_GROUPS), ("airflow", ["airflow"]), ("bench", ["bench"])]
+        environments = [("python", PROJECT_GROUPS)]
+        environments += [(group, [group]) for group in ("airflow", "mlflow", "bench")]
         for name, groups in environments:
             flags = [f"--group={group}" for group in groups]
             compile_lock(uv, name, pins, str(REPO / "pyproject.toml"), *flags)
