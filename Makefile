@@ -19,6 +19,7 @@ ENGINE = $(shell docker compose version >/dev/null 2>&1 && docker info >/dev/nul
 RUNTIME := $(or $(call setting,RUNTIME),$(ENGINE),native)
 # `make up AIRFLOW=0` leaves Airflow out until `make up AIRFLOW=1`.
 AIRFLOW := $(or $(call setting,AIRFLOW),1)
+MLFLOW := $(or $(call setting,MLFLOW),1)
 
 CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/loan-lakehouse
 UV_VERSION := $(shell sed -n 's/^uv = "\(.*\)"/\1/p' infra/versions.toml)
@@ -31,12 +32,16 @@ export UV_COMPILE_BYTECODE := 1
 # Touched when an environment is complete: a folder alone may be half made.
 VENV := .venv/.ready
 AIRFLOW_VENV := .venv-airflow/.ready
+MLFLOW_VENV := .venv-mlflow/.ready
 BENCH_VENV := .venv-bench/.ready
 LAKEHOUSE := .venv/bin/python -m infra
 STACK := .venv/bin/python -m infra.$(RUNTIME)
 # Stored before anything starts; a service that is named is started in any case.
-STORE_CHOICE = $(if $(filter command,$(firstword $(origin AIRFLOW))),$(LAKEHOUSE) env --airflow=$(AIRFLOW))
-WHICH = $(or $(SERVICE),$(if $(filter 0,$(AIRFLOW)),--without airflow))
+chosen = $(filter command,$(firstword $(origin $(1))))
+CHOICE = $(if $(call chosen,AIRFLOW),--airflow=$(AIRFLOW)) $(if $(call chosen,MLFLOW),--mlflow=$(MLFLOW))
+STORE_CHOICE = $(if $(strip $(CHOICE)),$(LAKEHOUSE) env $(strip $(CHOICE)))
+WITHOUT = $(if $(filter 0,$(AIRFLOW)),--without airflow) $(if $(filter 0,$(MLFLOW)),--without mlflow)
+WHICH = $(or $(SERVICE),$(strip $(WITHOUT)))
 # What looks at or ends a running stack never changes what that stack runs on.
 IF_SET_UP := [ -e $(VENV) ] || { echo "nothing is set up here: make up"; exit 0; };
 ACTIVATE := source infra/activate.sh
@@ -45,8 +50,8 @@ ACTIVATE := source infra/activate.sh
 
 .PHONY: demo
 demo: export DEMO_BEGAN := $(shell date +%s)
-demo: $(if $(filter docker,$(RUNTIME)),up,$(VENV)) ## Run everything once, source to features, and print a summary [LOAN_CSV=file ROWS=45000 AIRFLOW=0]
-	@$(LAKEHOUSE) env --airflow=$(AIRFLOW)
+demo: $(if $(filter docker,$(RUNTIME)),up,$(VENV)) ## Run everything once, source to a scored model, and print a summary [LOAN_CSV=file ROWS=45000 AIRFLOW=0 MLFLOW=0]
+	@$(LAKEHOUSE) env --airflow=$(AIRFLOW) --mlflow=$(MLFLOW)
 	@$(ACTIVATE) && RUNTIME=$(RUNTIME) python -m demo
 
 .PHONY: up
@@ -115,6 +120,14 @@ features: $(VENV) ## Start the feature server on loopback; clients send the toke
 .PHONY: feast-ui
 feast-ui: $(VENV) ## Serve Feast's UI on loopback
 	@$(ACTIVATE) && cd feast_repo && feast ui --host "$$BIND_HOST" --port "$$FEAST_UI_PORT"
+
+.PHONY: train
+train: $(VENV) ## Train a model on what gold holds, register it, promote it if it passes [PROMOTE=manual]
+	@$(ACTIVATE) && python -O -m ml train $(if $(filter manual,$(PROMOTE)),--manual)
+
+.PHONY: score
+score: $(VENV) ## Score what is new or has changed with the champion, into silver.loan_scores
+	@$(ACTIVATE) && python -O -m ml score && cd dbt_project && dbt build --quiet --select tag:scores
 
 .PHONY: backfill
 backfill: $(VENV) ## Run the batch pipeline in Airflow for past days again [FROM=2026-11-01 TO=2026-11-03]
@@ -187,8 +200,9 @@ COMPILE_FEAST = env -u PYTHONDONTWRITEBYTECODE $(@D)/bin/python -O -c "import fe
 # The environments, brought up to their locks.
 $(VENV): infra/locks/python.txt $(UV)
 $(AIRFLOW_VENV): infra/locks/airflow.txt $(UV)
+$(MLFLOW_VENV): infra/locks/mlflow.txt $(UV)
 $(BENCH_VENV): infra/locks/bench.txt $(UV)
-$(VENV) $(AIRFLOW_VENV) $(BENCH_VENV):
+$(VENV) $(AIRFLOW_VENV) $(MLFLOW_VENV) $(BENCH_VENV):
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' || \
 	  { echo "error: $(PYTHON) is not Python 3.11; name one: make PYTHON=path" >&2; exit 1; }
 	@echo "setting up $(@D)"

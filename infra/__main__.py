@@ -28,11 +28,15 @@ def env(
     airflow: Annotated[
         int | None, typer.Option(min=0, max=1, help="Whether `make up` starts Airflow.")
     ] = None,
+    mlflow: Annotated[
+        int | None, typer.Option(min=0, max=1, help="Whether `make up` starts MLflow.")
+    ] = None,
 ) -> None:
     """Write .env (or $ENV_FILE) with generated secrets; keeps what it has."""
     ensure_env(env_file(), state, port_offset)
-    if airflow is not None:
-        set_key(env_file(), "AIRFLOW", str(airflow), quote_mode="never")
+    for name, choice in (("AIRFLOW", airflow), ("MLFLOW", mlflow)):
+        if choice is not None:
+            set_key(env_file(), name, str(choice), quote_mode="never")
 
 
 @app.command("provision")

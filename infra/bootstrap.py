@@ -41,7 +41,9 @@ MINIO_USERS = {
     "TRINO": ["lakehouse", "exchange"],
     "HIVE": ["lakehouse"],
     "FEAST": ["entities"],
+    "MLFLOW": ["mlflow"],
 }
+BUCKETS = ("BRONZE", "SILVER", "GOLD", "EXCHANGE", "MLFLOW")
 # The schema that fits metastore 4.0.1 is numbered 4.0.0.
 METASTORE_SCHEMA = "scripts/metastore/upgrade/postgres/hive-schema-4.0.0.postgres.sql"
 
@@ -114,7 +116,7 @@ def create_buckets(env: Settings) -> None:
     endpoint = f"{env['MINIO_HOST']}:{env['MINIO_PORT']}"
     root = StaticProvider(env["MINIO_ROOT_USER"], env["MINIO_ROOT_PASSWORD"])
     client = Minio(endpoint, credentials=root, secure=False, region=env["S3_REGION"])
-    for bucket in (env[f"{use}_BUCKET"] for use in ("BRONZE", "SILVER", "GOLD", "EXCHANGE")):
+    for bucket in (env[f"{use}_BUCKET"] for use in BUCKETS):
         if not client.bucket_exists(bucket):
             client.make_bucket(bucket)
     # What a Trino, or a client of Feast's, that was killed could not delete any more.

@@ -108,28 +108,33 @@ def provisioning(names: list[str], console: Console) -> Iterator[dict[str, Futur
 
 
 def is_missing(name: str) -> bool:
-    if name == AIRFLOW_ENVIRONMENT:
-        return subprocess.run([*MAKE_AIRFLOW, "--question"], cwd=REPO, check=False).returncode != 0
+    if name in ENVIRONMENTS:
+        question = [*make_environment(name), "--question"]
+        return subprocess.run(question, cwd=REPO, check=False).returncode != 0
     return not program_folder(name).exists()
 
 
 def make_one(name: str, bars: Progress) -> None:
     task = bars.add_task("waiting", name=name, total=1.0)
     report = reporter(bars, task)
-    if name == AIRFLOW_ENVIRONMENT:
-        make_airflow_environment(report)
+    if name in ENVIRONMENTS:
+        install_environment(name, report)
     else:
         make_once(name, report)
     bars.update(task, completed=1.0, description="ready")
 
 
-def make_airflow_environment(report: Report) -> None:
+def install_environment(name: str, report: Report) -> None:
     """In this clone, by the Makefile's rule for it.
 
     The lake does not need it, so that it takes no CPU time from what the lake waits for.
     """
-    report(f"installing its Python environment, {MEGABYTES[AIRFLOW_ENVIRONMENT]} MB", 0.1)
-    run(["nice", *MAKE_AIRFLOW], DOWNLOAD_HINT, cwd=REPO)
+    report(f"installing its Python environment, {MEGABYTES[name]} MB", 0.1)
+    run(["nice", *make_environment(name)], DOWNLOAD_HINT, cwd=REPO)
+
+
+def make_environment(name: str) -> list[str]:
+    return ["make", "--silent", f"PYTHON={sys.executable}", f".venv-{name}/.ready"]
 
 
 def make_once(name: str, report: Report) -> None:
@@ -360,8 +365,7 @@ TOOLS: dict[str, Callable[[Path, Report], None]] = {
     **{name: partial(make_postgres, name) for name in OLDER_SERVERS},
 }
 # Not in the cache but in the clone, where the Makefile puts the other environments, too.
-AIRFLOW_ENVIRONMENT = "airflow"
-MAKE_AIRFLOW = ["make", "--silent", f"PYTHON={sys.executable}", ".venv-airflow/.ready"]
+ENVIRONMENTS = ("airflow", "mlflow")
 
 # What is downloaded for each, to say it beforehand.
 MEGABYTES = {
@@ -374,6 +378,7 @@ MEGABYTES = {
     "debezium": 5,
     "chromium": 70,
     "compose": 150,
-    AIRFLOW_ENVIRONMENT: 90,
+    "airflow": 90,
+    "mlflow": 140,
     **dict.fromkeys(OLDER_SERVERS, 15),
 }

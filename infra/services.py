@@ -133,6 +133,10 @@ def features_healthy(env: Settings) -> bool:
     return get(f"{address}/health") is not None
 
 
+def mlflow_healthy(env: Settings) -> bool:
+    return get(f"http://{env['MLFLOW_HOST']}:{env['MLFLOW_PORT']}/health") is not None
+
+
 def airflow_healthy(env: Settings) -> bool:
     answer = get(f"http://{env['AIRFLOW_HOST']}:{env['AIRFLOW_PORT']}/api/v2/monitor/health")
     return answer is not None and all(
@@ -234,6 +238,15 @@ SERVICES = [
         needs=("minio", "kafka"),
         count="STREAM_CONSUMERS",  # one process a partition
         stop_seconds=30,  # each lands what it holds
+    ),
+    Service(
+        name="mlflow",
+        runs=("mlflow",),
+        ports=("MLFLOW_PORT",),
+        healthy=mlflow_healthy,
+        where="http://{MLFLOW_HOST}:{MLFLOW_PORT}",
+        login="  ({MLFLOW_ADMIN_USER} / {MLFLOW_ADMIN_PASSWORD})",
+        needs=("postgres", "minio"),
     ),
     Service(
         name="airflow",

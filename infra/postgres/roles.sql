@@ -22,6 +22,9 @@
 \getenv feast_password FEAST_DB_PASSWORD
 \getenv feast_reader FEAST_READER_USER
 \getenv feast_reader_password FEAST_READER_PASSWORD
+\getenv mlflow_db MLFLOW_DB
+\getenv mlflow MLFLOW_DB_USER
+\getenv mlflow_password MLFLOW_DB_PASSWORD
 \getenv airflow_db AIRFLOW_DB
 \getenv airflow AIRFLOW_DB_USER
 \getenv airflow_password AIRFLOW_DB_PASSWORD
@@ -35,6 +38,7 @@ insert into wanted_role values
     (:'metastore', :'metastore_password'),
     (:'feast', :'feast_password'),
     (:'feast_reader', :'feast_reader_password'),
+    (:'mlflow', :'mlflow_password'),
     (:'airflow', :'airflow_password');
 
 select format('create role %I login', name)
@@ -50,6 +54,7 @@ insert into wanted_database values
     (:'source_db', :'source_owner'),
     (:'metastore_db', :'metastore'),
     (:'feast_db', :'feast'),
+    (:'mlflow_db', :'mlflow'),
     (:'airflow_db', :'airflow');
 
 select format('create database %I owner %I', name, owner)

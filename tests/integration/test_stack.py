@@ -116,6 +116,7 @@ def test_needs_the_memory_that_the_readme_asks_for(stack: Settings) -> None:
     assert all(by_process.values()), by_process
     of_airflow = sum(by_process[name] for name in airflow.processes(env))
     assert of_airflow < 1.3 * 2**30, by_process
+    assert by_process["mlflow"] < 400 * 2**20, by_process
     assert sum(by_process.values()) < 6e9, by_process
 
 
@@ -181,13 +182,14 @@ def test_changed_settings_are_not_mixed_with_running_services(small_stack: Path)
     assert native(small_stack, "up", "postgres").returncode == 0
 
 
-def test_airflow_is_left_out_or_started_while_the_lake_runs(small_stack: Path) -> None:
+def test_a_service_is_left_out_or_started_while_the_lake_runs(small_stack: Path) -> None:
     assert native(small_stack, "up", "postgres").returncode == 0
-    for choice in ("0", "1"):
-        assert run_module("infra", small_stack, "env", f"--airflow={choice}").returncode == 0
-        assert environment_value(small_stack, "AIRFLOW") == choice
-        done = native(small_stack, "up", "postgres")
-        assert done.returncode == 0, done.stderr
+    for name in ("airflow", "mlflow"):
+        for choice in ("0", "1"):
+            assert run_module("infra", small_stack, "env", f"--{name}={choice}").returncode == 0
+            assert environment_value(small_stack, name.upper()) == choice
+            done = native(small_stack, "up", "postgres")
+            assert done.returncode == 0, done.stderr
 
 
 def test_two_ups_at_once_start_one_stack(

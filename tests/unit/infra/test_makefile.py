@@ -58,15 +58,18 @@ def test_the_demo_runs_as_airflow_and_runtime_were_chosen(tmp_path: Path) -> Non
     assert "infra.docker" not in shown
 
 
+@pytest.mark.parametrize("name", ["airflow", "mlflow"])
 @pytest.mark.parametrize("target", ["up", "stream"])
-def test_airflow_stays_left_out_until_it_is_asked_for(tmp_path: Path, target: str) -> None:
-    env_file = tmp_path / ".env"
-    assert "--without airflow" not in dry_run(env_file, target)
-    store(dry_run(env_file, "up", "AIRFLOW=0"), env_file)
-    assert "--without airflow" in dry_run(env_file, target)
-    assert "--without airflow" not in dry_run(env_file, "up", "SERVICE=airflow")
-    store(dry_run(env_file, "up", "AIRFLOW=1"), env_file)
-    assert "--without airflow" not in dry_run(env_file, target)
+def test_a_service_stays_left_out_until_it_is_asked_for(
+    tmp_path: Path, target: str, name: str
+) -> None:
+    env_file, setting, without = tmp_path / ".env", name.upper(), f"--without {name}"
+    assert without not in dry_run(env_file, target)
+    store(dry_run(env_file, "up", f"{setting}=0"), env_file)
+    assert without in dry_run(env_file, target)
+    assert without not in dry_run(env_file, "up", f"SERVICE={name}")
+    store(dry_run(env_file, "up", f"{setting}=1"), env_file)
+    assert without not in dry_run(env_file, target)
 
 
 def store(commands: str, env_file: Path) -> None:
