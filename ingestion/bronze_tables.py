@@ -108,18 +108,21 @@ def ensure_tables(settings: Settings, tables: Tables, selected: Sequence[Table])
         ServiceError: a service cannot be reached.
     """
     bronze, trino = Bronze(settings), Trino(settings)
-    done = []
-    for table in _wanted(settings, bronze, tables, selected):
-        # The metastore would make a missing folder itself, and may not write here.
-        bronze.put_folder(table.folder)
-        done.append(Ensured(table.name, _ensure(trino, table, bronze.uri(table.folder))))
-    return done
+    wanted = _wanted(settings, bronze, tables, selected)
+    return [ensure_table(bronze, trino, table) for table in wanted]
+
+
+def ensure_table(bronze: Bronze, trino: Trino, table: BronzeTable) -> Ensured:
+    """Make one table exist with the right columns, and its folder."""
+    # The metastore would make a missing folder itself, and may not write here.
+    bronze.put_folder(table.folder)
+    return Ensured(table.name, _ensure(trino, table, bronze.uri(table.folder)))
 
 
 def _wanted(
     settings: Settings, bronze: Bronze, tables: Tables, selected: Sequence[Table]
 ) -> Iterator[BronzeTable]:
-    schema, day, hour = tables.bronze_schema, _day(tables.first_day), _HOUR
+    schema, day, hour = tables.bronze_schema, day_partition(tables.first_day), _HOUR
     for table in selected:
         rows, changes = f"{schema}.{table.name}", f"{schema}.{table.name}{CHANGES_SUFFIX}"
         columns = _columns(settings, bronze, table)
@@ -130,7 +133,8 @@ def _wanted(
     yield BronzeTable(manifests, MANIFEST_FOLDER, "JSON", MANIFEST_COLUMNS, (day,))
 
 
-def _day(first: date) -> PartitionColumn:
+def day_partition(first: date) -> PartitionColumn:
+    """The days since the first one, as folders ``dt=…``."""
     # Until tomorrow, for the clocks of the source and of Trino may differ.
     return PartitionColumn(
         PARTITION_COLUMN,
