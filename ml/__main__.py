@@ -1,0 +1,5 @@
+"""Lets `python -m ml` start the command line."""
+
+from ml.cli import main
+
+main()

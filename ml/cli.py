@@ -1,0 +1,206 @@
+"""The command line: `python -m ml`.
+
+A command imports what it works with when it runs: LightGBM, Optuna, MLflow and Feast take
+seconds, which `--help` would pay for.
+"""
+
+# ruff: noqa: PLC0415
+
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from ml.errors import MlError
+from ml.settings import DEFAULT_FILE, Settings, environment, load_settings
+
+if TYPE_CHECKING:
+    from ml.train import Result
+
+EPILOG = """
+[bold]What comes after what[/]: train makes a version, the challenger; if it passes the gates of
+ml/settings.yml it is promoted to champion. score has the champion score applications. compare shows
+two versions side by side; promote and rollback change the champion by hand.
+
+[bold]Exit codes[/]: 0 done, also if a version stays challenger; 1 it cannot be done, and the line
+says why; 2 a wrong option; 130 stopped by Ctrl-C.
+
+[bold]Settings[/] (hosts, ports, passwords) come from the environment, then from .env, or from the
+file that ENV_FILE names.
+"""
+
+app = typer.Typer(
+    name="ml",
+    help="Train a model of loan approval, decide which version counts, and score with it.",
+    epilog=EPILOG,
+    rich_markup_mode="rich",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+out = Console(highlight=False)
+err = Console(stderr=True, highlight=False)
+
+SettingsFile = Annotated[Path, typer.Option("--settings", help="Features, rules, gates, trials.")]
+
+
+@app.command()
+def train(
+    settings_file: SettingsFile = DEFAULT_FILE,
+    saved: Annotated[
+        Path | None,
+        typer.Option(
+            "--training-set", help="A training set that a run has stored: makes the same again."
+        ),
+    ] = None,
+    manual: Annotated[
+        bool, typer.Option("--manual", help="Leave it to a person to promote; as PROMOTE=manual.")
+    ] = os.environ.get("PROMOTE") == "manual",
+) -> None:
+    """Train on what gold holds, judge, register, and promote if it passes the gates.
+
+    Reads the training set as of each decision, judges logistic regression and LightGBM on
+    rows that they have not seen, fits LightGBM to all rows, and stores model, figures and
+    card in MLflow. The same snapshot and settings give the same model, bit for bit.
+    """
+    from ml import train as work
+    from ml.registry import connected
+
+    settings, env = load_settings(settings_file), environment()
+    with connected(env, settings) as registry:
+        trained_on = work.read(env, settings, saved)
+        with work.bar(out) as progress:
+            candidate = work.fit(trained_on.frame, settings, progress)
+        version, gates = work.register(registry, candidate, trained_on, settings)
+        promoted, why_not = work.decide(registry, version, gates, manual=manual)
+        result = work.Result(str(version.version), promoted, why_not, candidate, gates)
+        show(result, settings)
+        out.print(f"\nWhere to look\n  {registry.page(version)}", soft_wrap=True)
+        out.print(f"  {registry.url}/#/experiments  (run {version.run_id}: card.html, plots/)")
+        out.print("  MLFLOW_ADMIN_USER and _PASSWORD are in .env", soft_wrap=True)
+
+
+def show(result: "Result", settings: Settings) -> None:
+    """The figures of both models as one table."""
+    from ml import fairness
+    from ml.metrics import NAMES
+
+    evidence = result.candidate.evidence
+    headings = ("AUC", "PR-AUC", "Brier", "ECE", "KS")
+    grid = Table(
+        "model", "held back", *headings, title=f"{settings.model} version {result.version}"
+    )
+    for model, figures in evidence.figures.items():
+        for how, of in figures.items():
+            grid.add_row(model, how, *(f"{of[name].value:.4f}" for name in NAMES))
+    out.print(grid)
+    auc = evidence.figures[evidence.model][evidence.stricter]["auc"]
+    out.print(f"chosen: {evidence.model}, AUC by the stricter folds ({evidence.stricter}) {auc}")
+    for name in settings.gates.minimum_selection_ratio:
+        groups = [group for group in evidence.groups if group.audited == name]
+        rates = ", ".join(f"{group.group} {group.selection_rate:.3f}" for group in groups)
+        out.print(
+            f"fairness by {name}: approved {rates}; ratio {fairness.selection_ratio(groups):.3f}"
+        )
+    if result.promoted:
+        out.print(f"[green]promoted[/]: version {result.version} is champion")
+    else:
+        out.print(f"[yellow]not promoted[/]: {escape(result.why_not)}", soft_wrap=True)
+
+
+@app.command()
+def score(settings_file: SettingsFile = DEFAULT_FILE) -> None:
+    """Have the champion score every application whose features are new to it.
+
+    The scores land in bronze, each once: run again, or after a kill, it adds nothing twice.
+    `dbt build --select tag:scores`, in dbt_project, brings them to silver.loan_scores.
+    """
+    from ml import score as work
+    from ml.registry import connected
+
+    settings, env = load_settings(settings_file), environment()
+    with connected(env, settings) as registry, out.status("scoring") as status:
+        rows = 0
+
+        def tick(more: int) -> None:
+            nonlocal rows
+            rows += more
+            status.update(f"scored {rows:,} applications")
+
+        done = work.score(env, settings, registry, tick)
+    version = done.run.model_version
+    if done.landed:
+        out.print(
+            f"version {version} scored {done.run.row_count:,} applications: {done.run.run_id}"
+        )
+    else:
+        out.print(f"version {version} has scored all of {done.run.run_id} already: nothing new")
+
+
+@app.command()
+def promote(
+    version: Annotated[int, typer.Option(min=1, help="Its number in the registry.")],
+    force: Annotated[bool, typer.Option("--force", help="Though it failed a gate.")] = False,
+    settings_file: SettingsFile = DEFAULT_FILE,
+) -> None:
+    """Make a version the champion, by hand."""
+    from ml.registry import FAILED, GATES, WHY, connected
+
+    settings, env = load_settings(settings_file), environment()
+    with connected(env, settings) as registry:
+        found = registry.version(version)
+        if found.tags.get(GATES) == FAILED and not force:
+            raise MlError(
+                f"version {version} failed a gate: {found.tags.get(WHY)}",
+                "`--force` promotes it all the same",
+            )
+        registry.promote(found)
+        out.print(f"version {version} is champion")
+
+
+@app.command()
+def rollback(settings_file: SettingsFile = DEFAULT_FILE) -> None:
+    """Let the champion before this one decide again."""
+    from ml.registry import connected
+
+    with connected(environment(), load_settings(settings_file)) as registry:
+        out.print(f"version {registry.rollback().version} is champion again")
+
+
+@app.command()
+def compare(
+    one: Annotated[int, typer.Argument(min=1, help="A version.")],
+    other: Annotated[int, typer.Argument(min=1, help="Another version.")],
+    settings_file: SettingsFile = DEFAULT_FILE,
+) -> None:
+    """Show two versions side by side: figures, parameters, training sets."""
+    from ml.compare import compare as work
+    from ml.registry import connected
+
+    settings = load_settings(settings_file)
+    with connected(environment(), settings) as registry:
+        out.print(work(registry, one, other))
+
+
+@app.command("list")
+def list_versions(settings_file: SettingsFile = DEFAULT_FILE) -> None:
+    """List the versions, newest first, and which of them is champion."""
+    from ml.compare import versions
+    from ml.registry import connected
+
+    with connected(environment(), load_settings(settings_file)) as registry:
+        out.print(versions(registry))
+
+
+def main() -> None:
+    """Run the command line; an expected failure is one line, and what to do next."""
+    try:
+        app()
+    except MlError as error:
+        err.print(f"[bold red]error:[/] {escape(str(error))}", soft_wrap=True)
+        sys.exit(1)
