@@ -2,10 +2,11 @@
 
 First the lake: source -> bronze -> silver and gold, and proof that silver is the source. Then
 the source changes, the stream follows, and Airflow's pipelines do the rest, up to the features.
-Each step is timed; a summary follows the lake and the pipelines. Natively, Airflow is installed
-and started in the background, for the lake does not need it.
+Last, a model learns from them. Each step is timed; a summary follows the lake and the pipelines.
+Natively, Airflow and MLflow are installed and started in the background, for the lake does not
+need them.
 LOAN_CSV=file loads the real applications; otherwise the generator makes ROWS of them.
-With AIRFLOW=0 everything is done by hand.
+With AIRFLOW=0 everything is done by hand; with MLFLOW=0 no model is trained.
 """
 
 import os
@@ -19,12 +20,12 @@ from rich.console import Console
 from rich.markup import escape
 
 from demo.background import Background
-from demo.steps import NO_SCHEDULE, PAUSE, Step, lake_steps, stream_steps
-from demo.summary import ALL, LAKE, PROOF, WHERE_NEXT, print_summary
+from demo.steps import MODEL, NO_SCHEDULE, PAUSE, Step, lake_steps, stream_steps
+from demo.summary import ALL, LAKE, PROOF, SCORED, WHERE_NEXT, print_summary
 from infra.env import env_file, load_env
 from infra.errors import LakehouseError
 from infra.paths import REPO
-from infra.services import airflow_healthy, choose_services
+from infra.services import airflow_healthy, choose_services, mlflow_healthy
 
 console = Console(highlight=False)
 
@@ -45,8 +46,8 @@ class Demo:
             self.number += 1
             self.say_news()
             console.print(f"\n[bold cyan]{self.number}/{self.total} {step.what}[/]")
-            if step.needs_airflow:
-                self.wait_for_airflow()
+            if step.needs_background:
+                self.wait_for_background()
             spent = run(step, self.number)
             self.seconds[step.layer] = self.seconds.get(step.layer, 0.0) + spent
 
@@ -54,16 +55,16 @@ class Demo:
         for line in self.background.news():
             console.print(f"[dim]in the background: {escape(line)}[/]", soft_wrap=True)
 
-    def wait_for_airflow(self) -> None:
-        """Its environment and its start, which may have failed: the demo ends then."""
+    def wait_for_background(self) -> None:
+        """Airflow and MLflow, whose start may have failed: the demo ends then."""
         if not self.background.done():
-            console.print("[dim]waiting for Airflow, which is still being installed or started[/]")
+            console.print("[dim]waiting for what is still being installed or started[/]")
         try:
             self.background.wait()
         except LakehouseError as error:
             console.print(f"[red]error:[/] {escape(str(error))}", soft_wrap=True)
             console.print(
-                "  -> correct it, then `make demo` again; `make demo AIRFLOW=0` needs none"
+                "  -> correct it, then `make demo` again; `make demo AIRFLOW=0 MLFLOW=0` needs none"
             )
             sys.exit(1)
         self.say_news()
@@ -88,12 +89,14 @@ def run(step: Step, number: int) -> float:
     return time.monotonic() - began
 
 
-def start_lake(background: Background, with_airflow: bool) -> list[Step]:
+def start_lake(background: Background, with_airflow: bool, with_mlflow: bool) -> list[Step]:
     """What comes first; in containers, all services run already."""
     env = load_env()
     if in_containers(env):
         return [NO_SCHEDULE] if with_airflow else []
-    services = " ".join(service.name for service in choose_services(None, ["airflow"]))
+    services = " ".join(service.name for service in choose_services(None, ["airflow", "mlflow"]))
+    if with_mlflow and not mlflow_healthy(env):
+        background.submit("MLflow's environment", "python -m infra provision mlflow")
     steps = [Step("start", "start the lake's services", f"python -m infra.native up {services}")]
     if not with_airflow:
         return steps
@@ -108,8 +111,14 @@ def in_containers(env: dict[str, str]) -> bool:
     return (os.environ.get("RUNTIME") or env["RUNTIME"]) == "docker"
 
 
-def start_airflow(background: Background) -> None:
+def start_mlflow(background: Background) -> None:
     """Natively, once the lake runs: both start the same PostgreSQL."""
+    env = load_env()
+    if not in_containers(env) and not mlflow_healthy(env):
+        background.submit("MLflow's start", "python -m infra.native up mlflow")
+
+
+def start_airflow(background: Background) -> None:
     env = load_env()
     if not in_containers(env) and not airflow_healthy(env):
         background.submit("Airflow's start", "python -m infra.native up airflow")
@@ -119,18 +128,23 @@ def start_airflow(background: Background) -> None:
 def main() -> None:
     env = load_env()
     with_airflow = os.environ.get("AIRFLOW") != "0"
+    with_mlflow = os.environ.get("MLFLOW") != "0"
     with Background(Path(env["LAKEHOUSE_STATE"], "logs/airflow-setup.log")) as background:
-        first = start_lake(background, with_airflow)
+        first = start_lake(background, with_airflow, with_mlflow)
         lake, stream = lake_steps(), stream_steps(with_airflow)
-        demo = Demo(len(first) + len(lake) + len(stream), background)
+        model = MODEL if with_mlflow else []
+        demo = Demo(len(first) + len(lake) + len(stream) + len(model), background)
         demo.run(first)
+        if with_mlflow:
+            start_mlflow(background)
         if with_airflow:
             start_airflow(background)
         demo.run(lake)
         print_summary(console, "The lake", [*LAKE, PROOF], demo.seconds)
         demo.ready("lake ready")
         demo.run(stream)
-        print_summary(console, "The lakehouse", ALL, demo.seconds)
+        demo.run(model)
+        print_summary(console, "The lakehouse", [*ALL, *([SCORED] if model else [])], demo.seconds)
         demo.ready("pipelines ready" if with_airflow else "all of it by hand, ready")
     console.print(WHERE_NEXT.format(**load_env(), env_file=env_file().name))
 

@@ -13,8 +13,8 @@ class Step:
     what: str
     command: str
     folder: str = "."
-    # Whether Airflow must be there.
-    needs_airflow: bool = False
+    # Whether what starts in the background must be there.
+    needs_background: bool = False
 
 
 def lake_steps() -> list[Step]:
@@ -68,10 +68,20 @@ PIPELINES = Step(
     "pipelines",
     "Airflow does all of it by schedule; now, because we ask",
     "python -m infra.airflow run loan_batch_ingestion --then loan_etl",
-    needs_airflow=True,
+    needs_background=True,
 )
 BY_HAND = [
     Step("silver, gold", "fold the changes in", "dbt build", "dbt_project"),
     Step("features", "register the features", "feast apply", "feast_repo"),
     Step("features", "write them to the online store", "python -O -m feast_repo.materialize"),
+]
+MODEL = [
+    Step(
+        "model",
+        "train a model on the features, and promote it if it passes",
+        "python -O -m ml train",
+        needs_background=True,
+    ),
+    Step("model", "have it score every application", "python -O -m ml score"),
+    Step("model", "show the scores", "dbt build --quiet --select tag:scores", "dbt_project"),
 ]

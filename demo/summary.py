@@ -21,6 +21,7 @@ COUNTS = {
     "rejected": ("trino", "select count(*) from iceberg.silver.rejected_loan_applications"),
     "gold": ("trino", "select count(*) from iceberg.gold.loan_features"),
     "features": ("feast", "select count(*) from loan_approval_loan"),
+    "model": ("trino", "select count(distinct application_id) from iceberg.silver.loan_scores"),
 }
 
 WHERE_NEXT = """
@@ -28,6 +29,7 @@ Where to look
   stream     make stream-status
   Trino      http://{TRINO_HOST}:{TRINO_PORT}  (user name: admin)
   Airflow    http://{AIRFLOW_HOST}:{AIRFLOW_PORT}  (AIRFLOW_ADMIN_USER and _PASSWORD in {env_file})
+  MLflow     http://{MLFLOW_HOST}:{MLFLOW_PORT}  (MLFLOW_ADMIN_USER and _PASSWORD in {env_file})
   MinIO      http://{MINIO_HOST}:{MINIO_CONSOLE_PORT}  (MINIO_ROOT_USER and _PASSWORD in {env_file})
   dbt docs   make docs, then http://{BIND_HOST}:{DBT_DOCS_PORT}
   features   make feast-ui, then http://{BIND_HOST}:{FEAST_UI_PORT}; make features serves them
@@ -82,6 +84,7 @@ ALL = [
     ("pipelines", "pipelines", "green in Airflow: batch, dbt's graph, features, reconcile"),
     PROOF,
 ]
+SCORED = ("model", "model", "applications scored by the champion: `python -m ml list`")
 
 
 def print_summary(

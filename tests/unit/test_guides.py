@@ -19,7 +19,7 @@ LINK = re.compile(r"\]\(([^)#\s]+)(?:#[^)]*)?\)")
 BLOCK = re.compile(r"^```bash\n(.*?)^```", re.MULTILINE | re.DOTALL)
 TARGET = re.compile(r"^([a-z-]+):", re.MULTILINE)
 # The commands that are typer's: a page may name any of their subcommands and options.
-APPS = {"ingestion": "ingestion.cli", "infra.airflow": "infra.airflow.__main__"}
+APPS = {"ingestion": "ingestion.cli", "ml": "ml.cli", "infra.airflow": "infra.airflow.__main__"}
 
 
 def lines(page: Path) -> Iterator[str]:
