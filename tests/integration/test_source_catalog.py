@@ -59,3 +59,22 @@ def test_hidden_rows_are_an_error_and_not_a_smaller_count(
     )
     with pytest.raises(RefusedError, match="row-level security"):
         analyst.query(f"select count(*) from {source}.things")
+
+
+def test_a_row_with_an_infinite_time_can_be_read_by_postgresql_itself(
+    corner: Corner, source: str, analyst: Jdbc
+) -> None:
+    """Trino has no infinity: docs/operations.md says what to do."""
+    corner.sql(
+        "CREATE TABLE things (id int PRIMARY KEY, at timestamptz)",
+        "INSERT INTO things VALUES (1, 'infinity'), (2, '2026-01-02 03:04:05Z')",
+    )
+    with pytest.raises(RefusedError):
+        analyst.query(f"select * from {source}.things")
+    assert analyst.query(f"select id from {source}.things where at < now()") == [{"id": "2"}]
+    inner = f"select id, nullif(at, ''infinity'') as at from {corner.schema}.things order by id"
+    rows = analyst.query(f"select * from table(source.system.query(query => '{inner}'))")
+    assert rows == [
+        {"id": "1", "at": None},
+        {"id": "2", "at": "2026-01-02 03:04:05.000000 UTC"},
+    ]
