@@ -49,7 +49,7 @@ JOIN pg_type AS t ON t.oid = b.type AND t.typtype <> 'd'
 ORDER BY a.attnum
 """
 
-_LEAVES = """
+_LEAF_PARTITIONS = """
 WITH RECURSIVE tree AS (
     SELECT %s::oid AS oid
     UNION
@@ -94,8 +94,8 @@ def read_columns(cursor: extensions.cursor, table: Table) -> tuple[Column, ...]:
 
     Raises:
         MissingError: the table, a key column or the cursor column is not there.
-        DataError: two columns cannot be told apart in Trino, or one has a name
-            that the lake needs.
+        DataError: two columns have the same name in Trino, which ignores case, or one
+            has a reserved name.
     """
     oid = relation_oid(cursor, table)
     cursor.execute(_COLUMNS, (oid, oid))
@@ -123,7 +123,7 @@ def read_leaves(cursor: extensions.cursor, table: Table) -> tuple[Leaf, ...]:
     Raises:
         SettingsError: a partition is a foreign table, which has no pages.
     """
-    cursor.execute(_LEAVES, (relation_oid(cursor, table),))
+    cursor.execute(_LEAF_PARTITIONS, (relation_oid(cursor, table),))
     rows = cursor.fetchall()
     for name, kind, *_ in rows:
         if kind != "r":

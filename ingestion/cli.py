@@ -49,7 +49,7 @@ the file that ENV_FILE names. The tables are configuration: ingestion/tables.yml
 
 
 class _Commands(TyperGroup):
-    """The commands; Ctrl-C in one of them is said, where Typer would only exit."""
+    """The commands; Ctrl-C prints a message, where Typer would only exit."""
 
     def invoke(self, ctx: Any) -> Any:  # noqa: ANN401
         try:
@@ -62,21 +62,21 @@ class _Commands(TyperGroup):
 app = typer.Typer(
     cls=_Commands,
     name="ingestion",
-    help="Bring the source's rows into the lake.",
+    help="Copy the source's tables into the lake.",
     epilog=EPILOG,
     rich_markup_mode="rich",
     no_args_is_help=True,
     add_completion=False,
 )
 source_app = typer.Typer(
-    help="Fill the source database, and change it as a loan desk would.",
+    help="Fill the source database, and change its rows.",
     no_args_is_help=True,
 )
 app.add_typer(source_app, name="source")
 app.add_typer(stream_app, name="stream")
 
 
-class Mode(StrEnum):
+class BatchMode(StrEnum):
     """What a batch reads."""
 
     full = "full"
@@ -115,7 +115,7 @@ def source_generate(
     seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same rows.")] = 1,
     schema: Schema = "public",
 ) -> None:
-    """Load made-up applications that are distributed like the real file's."""
+    """Load generated applications that are distributed like the real file's."""
     from ingestion.settings import get_settings
     from ingestion.source.generator import generate_chunks
     from ingestion.source.load import replace_content
@@ -145,7 +145,7 @@ def source_simulate(  # noqa: PLR0913, PLR0917
     ] = SIMULATED_SESSIONS,
     seed: Annotated[int, typer.Option(min=0, help="The same seed makes the same choices.")] = SEED,
     keep_going: Annotated[
-        bool, typer.Option("--keep-going", help="If PostgreSQL goes away, wait for it.")
+        bool, typer.Option("--keep-going", help="Wait for PostgreSQL if it is down.")
     ] = False,
     schema: Schema = "public",
 ) -> None:
@@ -157,9 +157,9 @@ def source_simulate(  # noqa: PLR0913, PLR0917
     """
     from ingestion.settings import get_settings
     from ingestion.source.console import run_simulation
-    from ingestion.source.simulator import Plan
+    from ingestion.source.simulator import SimulationPlan
 
-    plan = Plan(rate, seconds, changes, workers, seed, schema, keep_going)
+    plan = SimulationPlan(rate, seconds, changes, workers, seed, schema, keep_going)
     run_simulation(get_settings(), plan)
 
 
@@ -169,7 +169,7 @@ def source_probe(
         str, typer.Option("--table-in-trino", help="The table or view to look at.")
     ] = LIVE_TABLE,
     times: Annotated[int, typer.Option(min=1, help="Changes to make, one after another.")] = 3,
-    timeout: Annotated[float, typer.Option(min=1, help="Give up on a change after seconds.")] = 60,
+    timeout: Annotated[float, typer.Option(min=1, help="Timeout of a change in seconds.")] = 60,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")] = False,
     schema: Schema = "public",
 ) -> None:
@@ -188,7 +188,9 @@ def source_probe(
 @app.command()
 def batch(  # noqa: PLR0913, PLR0917
     table: TableNames = None,
-    mode: Annotated[Mode, typer.Option(help="All rows, or those changed since.")] = Mode.full,
+    mode: Annotated[
+        BatchMode, typer.Option(help="All rows, or those changed since.")
+    ] = BatchMode.full,
     begin: Annotated[
         str | None,
         typer.Option("--from", metavar="CURSOR", help="Incremental: read from here again,"),
@@ -203,8 +205,8 @@ def batch(  # noqa: PLR0913, PLR0917
 ) -> None:
     """Land one consistent snapshot of the source's tables in bronze.
 
-    Killed at any moment it leaves nothing visible: a snapshot exists once its
-    manifest has landed, which comes last. Run it again and it is right.
+    A batch that is killed leaves nothing visible: a snapshot exists once its
+    manifest has landed, which comes last. Run it again.
 
     Incremental reads the rows whose cursor is at or after the last snapshot's,
     less the overlap in the tables file. It cannot see deletes, nor changes of a
@@ -212,15 +214,15 @@ def batch(  # noqa: PLR0913, PLR0917
     the row's cursor; a full batch sees them all. A table that has no earlier
     snapshot, or was truncated or rewritten since, is read in full.
 
-    With --from and --to it reads that range of the cursor again, as it is now; where
-    the next incremental batch begins stays as it was.
+    With --from and --to it reads that range of the cursor again, as it is now, and does
+    not move the start of the next incremental batch.
     """
     from ingestion.batch.cursor import Interval
     from ingestion.batch.run import run_batch
     from ingestion.settings import get_settings
     from ingestion.tables import load_tables
 
-    if (begin is None) != (end is None) or (begin and mode is Mode.full):
+    if (begin is None) != (end is None) or (begin and mode is BatchMode.full):
         raise SettingsError("--from and --to go together, and with --mode incremental")
     interval = Interval(begin, end) if begin and end else None
     tables = load_tables(tables_file)
@@ -274,7 +276,7 @@ def snapshots(
 
 @app.command()
 def verify(table: TableNames = None, tables_file: TablesFile = DEFAULT_FILE) -> None:
-    """Check that each table's newest snapshot is whole, and that Trino shows all of it."""
+    """Check that each table's newest snapshot is complete and visible in Trino."""
     from ingestion.batch.verify import verify_newest
     from ingestion.settings import get_settings
     from ingestion.tables import load_tables
@@ -282,12 +284,12 @@ def verify(table: TableNames = None, tables_file: TablesFile = DEFAULT_FILE) -> 
     tables = load_tables(tables_file)
     for one in tables.select(table or []):
         manifest = verify_newest(get_settings(), tables, one)
-        out.print(f"{one.name}: {manifest.snapshot_id} is whole: {manifest.row_count:,} rows")
+        out.print(f"{one.name}: {manifest.snapshot_id} is complete: {manifest.row_count:,} rows")
 
 
 @app.command("bronze-tables")
 def bronze_tables(table: TableNames = None, tables_file: TablesFile = DEFAULT_FILE) -> None:
-    """Make Trino's tables over bronze; repeat it whenever columns change."""
+    """Create Trino's tables over bronze; run it again when columns change."""
     from ingestion.bronze_tables import ensure_tables
     from ingestion.settings import get_settings
     from ingestion.tables import load_tables

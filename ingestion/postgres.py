@@ -18,9 +18,9 @@ from ingestion.errors import (
 )
 from ingestion.settings import Settings
 
-# Text of dates, times, floats and bytes must not depend on the server's taste.
-# No timeout of the server may end a transaction that is quiet because its
-# workers read; row security shall fail rather than hide rows.
+# The text of dates, times, floats and bytes must not depend on the server's settings.
+# No timeout of the server may end a transaction that is idle while its workers read;
+# row security must fail rather than hide rows.
 SESSION_SETTINGS = {
     "TimeZone": "UTC",
     "DateStyle": "ISO, YMD",

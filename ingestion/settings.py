@@ -30,7 +30,7 @@ class Settings(BaseSettings):
 
     postgres_host: str
     postgres_port: int
-    # libpq's own names, which psql and every other client of it reads, too.
+    # libpq's own names, which psql and every other libpq client read, too.
     pgsslmode: Literal["disable", "allow", "prefer", "require", "verify-ca", "verify-full"]
     pgsslrootcert: str = ""
     source_db: str

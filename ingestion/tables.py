@@ -19,7 +19,7 @@ from ingestion.options import DEFAULT_FILE
 
 # The manifests' own folder and table in Trino.
 MANIFEST_TABLE = "batch_snapshots"
-# Beside each table in Trino there is one of its changes, named so.
+# The suffix of each table's table of changes in Trino.
 CHANGES_SUFFIX = "_changes"
 
 

@@ -13,7 +13,7 @@ ERROR = '<?xml version="1.0" encoding="UTF-8"?><Error><Code>{}</Code><Message>{}
 HOP_BY_HOP = ("content-length", "transfer-encoding", "connection")
 
 
-class Mode(StrEnum):
+class ProxyMode(StrEnum):
     """What happens to a request."""
 
     passing = "pass"
@@ -34,7 +34,7 @@ class S3Proxy:
     """
 
     def __init__(self, endpoint: str = "") -> None:
-        self.mode: Mode | str = Mode.passing
+        self.mode: ProxyMode | str = ProxyMode.passing
         self.spoiled = 0
         self.minio = endpoint.removeprefix("http://").rstrip("/")
         proxy = self
@@ -78,20 +78,20 @@ class _Handler(BaseHTTPRequestHandler):
             self.end_headers()
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         mode, writes = proxy.mode, self.command in ("PUT", "POST")
-        if mode != Mode.passing and (writes or mode not in (Mode.full, Mode.hold)):
+        if mode != ProxyMode.passing and (writes or mode not in (ProxyMode.full, ProxyMode.hold)):
             proxy.spoiled += 1
-        if mode == Mode.refuse:
+        if mode == ProxyMode.refuse:
             self._refuse(503, "SlowDown", "Please reduce your request rate")
-        elif mode == Mode.full and writes:
+        elif mode == ProxyMode.full and writes:
             self._refuse(507, "XMinioStorageFull", "Storage backend has reached its minimum")
         else:
-            if mode == Mode.slow:
+            if mode == ProxyMode.slow:
                 time.sleep(random.uniform(0.5, 3))
-            if mode == Mode.hold and writes:
+            if mode == ProxyMode.hold and writes:
                 proxy.released.wait(PATIENCE_SECONDS)
             with closing(HTTPConnection(proxy.minio, timeout=PATIENCE_SECONDS)) as minio:
                 answer, content = self._ask(minio, body)
-            if mode == Mode.deaf:
+            if mode == ProxyMode.deaf:
                 self.close_connection = True
             else:
                 self._answer(answer.status, dict(answer.getheaders()), content)

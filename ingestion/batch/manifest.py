@@ -18,11 +18,11 @@ FOLDER = MANIFEST_TABLE
 Mode = Literal["full", "incremental"]
 
 
-class _Strict(BaseModel):
+class _ManifestModel(BaseModel):
     model_config = ConfigDict(frozen=True, populate_by_name=True)
 
 
-class LandedPart(_Strict):
+class LandedPart(_ManifestModel):
     """One Parquet object of the snapshot."""
 
     object: str
@@ -31,7 +31,7 @@ class LandedPart(_Strict):
     sha256: str
 
 
-class LandedColumn(_Strict):
+class LandedColumn(_ManifestModel):
     """A column: its type in PostgreSQL and in the Trino table."""
 
     name: str
@@ -39,7 +39,7 @@ class LandedColumn(_Strict):
     type: str
 
 
-class Manifest(_Strict):
+class Manifest(_ManifestModel):
     """Everything about one landed snapshot of one table.
 
     Times are ISO 8601 in UTC; ``lsn`` and the transaction ids are numbers;

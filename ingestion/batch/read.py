@@ -77,7 +77,7 @@ class UnlandableError(Exception):
 
 
 def to_landed_type(column: Column, array: pa.Array) -> pa.Array:
-    """``array``, as the driver gives it, in the type that lands.
+    """``array``, as returned by the driver, in the type that lands.
 
     Raises:
         UnlandableError: for a NaN in a decimal, an infinite date or time.
@@ -112,9 +112,9 @@ def _check_from(integers: pa.Array, first: int) -> None:
 
 @contextmanager
 def open_reader(job: Job, stop: Stop) -> Iterator[SliceReader]:
-    """Connect, adopt the snapshot and lock the table against rewrites.
+    """Connect, import the snapshot and lock the table against rewrites.
 
-    When ``stop`` is set, whatever the connection is doing fails.
+    When ``stop`` is set, the connection's running statement is cancelled.
 
     Raises:
         LockedError: an ALTER or TRUNCATE waits for the table.
@@ -124,8 +124,8 @@ def open_reader(job: Job, stop: Stop) -> Iterator[SliceReader]:
     preparation = (
         "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY",
         f"SET TRANSACTION SNAPSHOT {exported}",
-        # Without a lock of its own it would queue behind an ALTER that
-        # waits for the snapshot, and wait for ever; lock_timeout ends that.
+        # Without a lock of its own it would queue behind an ALTER that waits
+        # for the snapshot: a deadlock; lock_timeout ends the wait.
         f"LOCK TABLE {job.table.source} IN ACCESS SHARE MODE",
     )
     with ExitStack() as opened:
@@ -172,7 +172,7 @@ def _translate(error: Error | OSError, source: str, user: str) -> IngestionError
         return LockedError(f"{what}: {text}", "another session changes the table; run again")
     if sqlstate == "42501":
         return denied(f"{what}: {text}", user)
-    # Only these classes speak of the data; a full disk, say, is no fault of theirs.
+    # Only these classes are errors in the data; a full disk, for example, is not.
     if sqlstate.startswith(("22", "23")):
         return DataError(f"{what}: {text}", "nothing became visible; correct it in the source")
     return ServiceError(f"{what}: {text}", "nothing became visible; run again")

@@ -1,4 +1,4 @@
-"""The whole batch: snapshot, slices, workers, parts, manifest."""
+"""Runs a batch: snapshot, slices, workers, parts, manifest."""
 
 import queue
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -33,7 +33,7 @@ from ingestion.tables import Table, Tables
 
 
 @dataclass(frozen=True)
-class Plan:
+class ReadPlan:
     """How one table is read; ``rows`` is an estimate, if there is one."""
 
     mode: Mode
@@ -56,13 +56,13 @@ def run_batch(  # noqa: PLR0913, PLR0917
 
     All tables are read in the same snapshot, and none becomes visible before all
     of them are landed. A table that has no cursor or no earlier snapshot, or was
-    truncated since, is read in full whatever the mode: that is always right, only
-    dearer. An incremental batch of an ``interval`` reads that again, and moves no
-    cursor.
+    truncated since, is read in full in either mode: that is always correct, only
+    slower. An incremental batch of an ``interval`` reads that range again, and does not
+    advance the cursor.
 
     Raises:
         LockedError: another loader is landing one of the tables.
-        DataError: a value cannot be landed, or the source went back in time.
+        DataError: a value cannot be landed, or the source's clock or WAL went back.
             Nothing became visible.
         ServiceError, MissingError, SettingsError: see the message.
     """
@@ -94,16 +94,16 @@ def _check_day(snapshot: Snapshot, first_day: date) -> None:
 
 
 def _check_follows(snapshot: Snapshot, newest: Mapping[str, Manifest | None]) -> None:
-    """Refuse a snapshot that is older than a landed one by the log or by the clock.
+    """Refuse a snapshot that is older than a landed one by WAL position or by clock.
 
-    By the log, silver would keep the older rows; by the clock, the next
-    incremental batch would start from the wrong snapshot.
+    With an older WAL position, silver would keep the older rows; with an older clock, the
+    next incremental batch would start from the wrong snapshot.
     """
     for name, last in newest.items():
         if last and not (last.lsn <= snapshot.lsn and last.snapshot_id < snapshot.id):
             raise DataError(
-                f"{name}: the source is behind snapshot {last.snapshot_id}: its clock or"
-                " its log went back (restored? another server?)",
+                f"{name}: the source is older than snapshot {last.snapshot_id}: its clock or"
+                " its WAL position went back (restored? another server?)",
                 "correct the server's clock; for a restored or another server, first have the"
                 f" bucket's administrator delete {FOLDER}/dt=*/{name}+*.json, then land in full",
             )
@@ -115,7 +115,7 @@ def _plan(
     mode: Mode,
     newest: Manifest | None,
     interval: Interval | None,
-) -> Plan:
+) -> ReadPlan:
     with held.cursor() as sql:
         columns = read_columns(sql, table)
         leaves = read_leaves(sql, table)
@@ -126,9 +126,9 @@ def _plan(
         cursor = cursor_range(sql, table, columns, held.snapshot, previous, interval)
         if cursor.condition is not None:
             changed = Slice(table.source, cursor.condition)
-            return Plan("incremental", columns, [changed], cursor, storage, None)
+            return ReadPlan("incremental", columns, [changed], cursor, storage, None)
         rows = estimated_rows(sql, leaves)
-        return Plan("full", columns, full_slices(leaves), cursor, storage, rows)
+        return ReadPlan("full", columns, full_slices(leaves), cursor, storage, rows)
 
 
 def _storage(leaves: Sequence[Leaf]) -> tuple[int, ...]:
@@ -136,7 +136,7 @@ def _storage(leaves: Sequence[Leaf]) -> tuple[int, ...]:
 
 
 def _previous_cursor(table: Table, newest: Manifest | None, storage: tuple[int, ...]) -> str | None:
-    """Where the table's last batch ended; None, with a word why, when it must be full."""
+    """Where the table's last batch ended; None, after printing why, if it must be full."""
     if table.cursor is None:
         err.print(f"{table.name}: has no cursor in the tables file; reading it in full")
         return None
@@ -144,12 +144,11 @@ def _previous_cursor(table: Table, newest: Manifest | None, storage: tuple[int, 
         err.print(f"{table.name}: no earlier snapshot; reading it in full")
     elif newest.cursor_column != table.cursor.column or newest.cursor_to is None:
         err.print(
-            f"{table.name}: snapshot {newest.snapshot_id} says nothing of"
+            f"{table.name}: snapshot {newest.snapshot_id} has no cursor on"
             f" {table.cursor.column}; reading it in full"
         )
     elif newest.storage != storage:
-        # What was there is gone without a trace in the cursor, and what came
-        # instead may have the same times.
+        # The cursor shows no deletion, and the new rows may have the same times.
         err.print(
             f"{table.name}: was truncated, rewritten or repartitioned since snapshot"
             f" {newest.snapshot_id}; reading it in full"
@@ -159,7 +158,7 @@ def _previous_cursor(table: Table, newest: Manifest | None, storage: tuple[int, 
     return None
 
 
-def _land_parts(job: Job, plan: Plan, workers: int) -> list[Part]:
+def _land_parts(job: Job, plan: ReadPlan, workers: int) -> list[Part]:
     todo: queue.SimpleQueue[Slice] = queue.SimpleQueue()
     for piece in plan.slices:
         todo.put(piece)
@@ -219,7 +218,7 @@ def _run_threads(threads: int, work: Callable[[], list[Part]], stop: Stop) -> li
             raise
 
 
-def _manifest(job: Job, plan: Plan, parts: Sequence[Part]) -> Manifest:
+def _manifest(job: Job, plan: ReadPlan, parts: Sequence[Part]) -> Manifest:
     snapshot, cursor = job.snapshot, job.table.cursor
     return Manifest(
         snapshot_id=snapshot.id,

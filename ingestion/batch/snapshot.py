@@ -29,7 +29,7 @@ class Snapshot:
     """Which transactions are seen, and when that was.
 
     Attributes:
-        exported: the name by which other transactions adopt the snapshot.
+        exported: the identifier by which other transactions import the snapshot.
         taken_at: the server's clock when it was taken, UTC.
         lsn: the write-ahead log's insert position at that time, as a number.
         xmin, xmax, xip: what pg_current_snapshot() says.

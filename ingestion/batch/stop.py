@@ -16,11 +16,11 @@ class Stop:
         self._connections: list[AdbcConnection] = []
 
     def is_set(self) -> bool:
-        """Whether the workers shall stop."""
+        """Whether the workers are to stop."""
         return self._event.is_set()
 
     def set(self) -> None:
-        """Tell the workers to stop and cancel their statements."""
+        """Stop the workers and cancel their statements."""
         self._event.set()
         with self._lock:
             for connection in self._connections:

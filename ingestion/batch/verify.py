@@ -34,6 +34,6 @@ def verify_newest(settings: Settings, tables: Tables, table: Table) -> Manifest:
         raise DataError(
             f"{table.name}: snapshot {manifest.snapshot_id} has {manifest.row_count:,} rows by its"
             f" manifest, and Trino shows {rows:,}",
-            "an object of it is gone or was changed: land again, in full",
+            "one of its objects was deleted or changed: land a full batch",
         )
     return manifest

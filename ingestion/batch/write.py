@@ -1,7 +1,7 @@
 """Arrow to Parquet objects of bounded size.
 
 A part is built in memory and uploaded whole, so an upload is one PUT with one
-checksum, and a loader that dies leaves no file behind.
+checksum, and a loader that is killed leaves no temporary file.
 """
 
 import itertools

@@ -8,7 +8,7 @@ from itertools import islice
 from ingestion.reconcile.engines import Row, Side
 
 # Buckets fetched at a time while looking for the first differences.
-BUCKETS_AT_ONCE = 16
+BUCKETS_PER_QUERY = 16
 
 
 @dataclass(frozen=True)
@@ -64,10 +64,10 @@ def find_differences(
     left, right = source.buckets(), silver.buckets()
     differing = sorted(b for b in left.keys() | right.keys() if left.get(b) != right.get(b))
     found: list[Difference] = []
-    for start in range(0, len(differing), BUCKETS_AT_ONCE):
+    for start in range(0, len(differing), BUCKETS_PER_QUERY):
         if len(found) >= limit:
             break
-        some = differing[start : start + BUCKETS_AT_ONCE]
+        some = differing[start : start + BUCKETS_PER_QUERY]
         sides = [
             [row for row in side.rows(some) if row[0] not in leave_out] for side in (source, silver)
         ]

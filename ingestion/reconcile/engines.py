@@ -139,7 +139,7 @@ def trino_side(
 
 
 def _placed(values: Sequence[str]) -> list[str]:
-    """Texts that say their column too, lest a sum over columns hide swapped values."""
+    """Texts with the column's name, so that a sum over columns detects swapped values."""
     return [f"'{position}' || {value}" for position, value in enumerate(values)]
 
 

@@ -1,4 +1,4 @@
-"""Reconciles one table: reads what the columns are, compares, and says so."""
+"""Reconciles one table: reads its columns, compares, and returns the result."""
 
 # Identifiers are quoted or come from the checked tables file.
 # ruff: noqa: S608
@@ -32,7 +32,7 @@ class Result:
     """What the comparison of one table found.
 
     ``in_both`` are the keys that are both in silver and among the rejected,
-    ``left_out`` counts those that changed since silver was made and were not judged:
+    ``left_out`` counts the keys that changed since silver was built and were not compared:
     None if all were.
     """
 
@@ -48,7 +48,7 @@ class Result:
     def equal(self) -> bool:
         """Whether source and silver hold the same, each key in one place."""
         same = self.source_rows == self.silver_rows and all(c.equal for c in self.columns)
-        # Of rows that were left out the sums know nothing: the search is the judge.
+        # The sums cover the rows that were left out, too: then the differences decide.
         return (same or (self.left_out is not None and not self.differences)) and not self.in_both
 
 
@@ -58,12 +58,12 @@ def reconcile_table(
     """Compare the source with silver plus rejected; report ``limit`` differences.
 
     What was written to the source after the snapshot that silver is made of is a
-    difference too: reconcile after the pipeline, while the source is quiet. Or name
-    bronze's table of ``changes``: then keys whose change has landed and waits for the
-    next run of dbt are left out, and every other one is judged.
+    difference too: reconcile after the pipeline, while the source is idle. Or name
+    bronze's table of ``changes``: then keys whose change has landed after the last run
+    of dbt are left out, and all others are compared.
 
     Raises:
-        SettingsError: the tables file says nothing of the table's silver.
+        SettingsError: the tables file does not name the table's silver table.
         MissingError: a table or column is not there.
         IncomparableError: a column's type in Trino does not fit the source's.
         ServiceError: a service cannot be reached.
@@ -87,26 +87,28 @@ def reconcile_table(
         names = [column.name for column in columns]
         source_rows, silver_rows, sums = compare_columns(names, source, silver)
         differ = source_rows != silver_rows or not all(column.equal for column in sums)
-        waiting = _waiting(settings, trino, table, keys, changes) if differ and changes else None
-        found = find_differences(names, source, silver, limit, waiting or ()) if differ else []
+        recent = (
+            _changed_keys(settings, trino, table, keys, changes) if differ and changes else None
+        )
+        found = find_differences(names, source, silver, limit, recent or ()) if differ else []
         in_both = _in_both(trino, table.reconcile, table.key, limit)
-        left_out = None if waiting is None else len(waiting)
+        left_out = None if recent is None else len(recent)
         return Result(table.name, source_rows, silver_rows, sums, found, in_both, left_out)
     finally:
         connection.close()
 
 
-def _waiting(
+def _changed_keys(
     settings: Settings, trino: Trino, table: Table, key: Sequence[ColumnPair], changes: str
 ) -> set[str]:
-    """The keys that changed since silver was made.
+    """The keys that changed since silver was built.
 
-    Asked after both sides were read: first all that the source had committed by then lands.
+    Called after both sides were read; waits until what the source committed by then lands.
     """
     if table.reconcile is None or table.reconcile.progress is None:
         raise SettingsError(
             f"{table.name} has no `progress` under `reconcile` in the tables file",
-            "add the name of silver's table of the offsets that it has come to",
+            "add the name of silver's table of processed offsets",
         )
     wait_until_landed(settings, [table], WAIT_SECONDS, lambda _: None)
     types = trino.columns(table.reconcile.silver)

@@ -1,8 +1,8 @@
-"""What has landed by the stream and silver has not folded in yet: keys not to judge.
+"""Keys with changes that have landed by the stream and are not in silver yet.
 
-While the source is written to, silver is behind it, by changes that have landed and
-wait for the next run of dbt. A row that differs because of one of them is no mistake;
-any other one is. Which they are is known exactly: of each partition of the stream,
+While the source is written to, silver lags by the changes that have landed since the last
+run of dbt. A row that differs because of one of them is not an error; any other
+difference is. These changes are known exactly: of each partition of the stream,
 silver says up to which offset it has come.
 """
 
@@ -28,7 +28,7 @@ class Key:
 
 
 def unfolded_keys(trino: Trino, changes: str, progress: str, key: Sequence[Key]) -> set[str]:
-    """The canonical texts of the keys that have an event behind silver's offsets.
+    """The canonical texts of the keys that have an event after silver's offsets.
 
     ``changes`` is the table of the stream's changes in bronze, ``progress`` silver's own
     of the offsets that it has come to.

@@ -38,7 +38,7 @@ MEAN_SIZE = 1 + SEVERAL_SHARE * (sum(SEVERAL) / 2 - 1)
 ROLLED_BACK_SHARE = 0.02
 
 # Now and then a session leaves a transaction open, and others overtake it.
-SECONDS_BETWEEN_PAUSES = 20
+PAUSE_INTERVAL_SECONDS = 20
 PAUSE_SECONDS = (0.2, 2.0)
 
 # What is corrected together, lest the row contradict itself.
@@ -55,8 +55,8 @@ CORRECTED_TOGETHER = (
 APPROVED_SHARE = 0.222 / CATEGORIES["previous_loan_defaults_on_file"]["No"]
 
 EXAMPLES = 2_000
-_ENDLESS = 2**62
-_NOT_THE_SOURCES_OWN = 2**32  # seeds below fill the source: its rows shall not come again
+_UNBOUNDED = 2**62
+_SEED_OFFSET = 2**32  # `source generate` uses lower seeds: do not repeat its rows
 
 
 class Applications:
@@ -66,7 +66,7 @@ class Applications:
         self.lowest = lowest
         self.greatest = greatest
         self._lock = threading.Lock()
-        self._rows = _generated_rows(seed + _NOT_THE_SOURCES_OWN)
+        self._rows = _generated_rows(seed + _SEED_OFFSET)
         # Where corrections take their values from.
         self.examples = [next(self._rows) for _ in range(EXAMPLES)]
 
@@ -78,13 +78,13 @@ class Applications:
             return [{"application_id": first + i, **next(self._rows)} for i in range(count)]
 
     def skip_to(self, greatest: int) -> None:
-        """Give no key up to ``greatest``: somebody else has inserted rows."""
+        """Use no key up to ``greatest``: another session has inserted rows."""
         with self._lock:
             self.greatest = max(self.greatest, greatest)
 
 
 def _generated_rows(seed: int) -> Iterator[Row]:
-    for table in generate_tables(_ENDLESS, seed):
+    for table in generate_tables(_UNBOUNDED, seed):
         # In small portions: a session that waits for one holds up the others.
         for portion in table.select(FILE_COLUMNS).to_batches(max_chunksize=256):
             yield from portion.to_pylist()
@@ -99,7 +99,7 @@ class Transaction:
     pause: float  # seconds to stay open after the first statement
 
 
-class Desk:
+class ChangePlanner:
     """What one session does next: the same for the same seed and number."""
 
     def __init__(

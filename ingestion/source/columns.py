@@ -1,7 +1,7 @@
 """The columns of the loan file, and the key and times that it lacks.
 
-The file has no key and no time. Both are made the same way from the row's
-position, so that loading the same file twice gives the same table.
+The file has no key and no time. Both are computed from the row's position, so that
+loading the same file twice gives the same table.
 """
 
 from datetime import UTC, datetime, timedelta
@@ -29,7 +29,7 @@ TABLE_COLUMNS = ("application_id", *FILE_COLUMNS, "created_at", "updated_at")
 # One application every 700 s fills the year 2024 with 45,000 of them; each
 # further 45,000 fall on the same moments, one microsecond later.
 FIRST_CREATED = datetime(2024, 1, 1, tzinfo=UTC)
-SECONDS_BETWEEN = 700
+ROW_INTERVAL_SECONDS = 700
 ROWS_PER_CYCLE = 45_000
 
 
@@ -41,4 +41,4 @@ def application_id(row: int) -> int:
 def created_at(row: int) -> datetime:
     """The creation (and first update) time of the 0-based ``row``, in UTC."""
     cycle, position = divmod(row, ROWS_PER_CYCLE)
-    return FIRST_CREATED + timedelta(seconds=SECONDS_BETWEEN * position, microseconds=cycle)
+    return FIRST_CREATED + timedelta(seconds=ROW_INTERVAL_SECONDS * position, microseconds=cycle)

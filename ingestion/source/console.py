@@ -16,10 +16,10 @@ from rich.table import Table
 from ingestion.progress import err, out
 from ingestion.settings import Settings
 from ingestion.source.probe import Probed
-from ingestion.source.simulator import Plan, Simulated, simulate
+from ingestion.source.simulator import Simulated, SimulationPlan, simulate
 
 
-def run_simulation(settings: Settings, plan: Plan) -> None:
+def run_simulation(settings: Settings, plan: SimulationPlan) -> None:
     """Simulate until it is done or Ctrl-C; a summary, even of what failed midway.
 
     Raises:

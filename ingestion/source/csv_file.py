@@ -31,10 +31,10 @@ _OTHER_FORMATS = {
     b"SQLite format 3": "a SQLite database",
 }
 _UTF_16 = {b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16", b"p\0": "utf-16-le", b"\0p": "utf-16-be"}
-_LOOK_BYTES = 64 * 1024
+_PEEK_BYTES = 64 * 1024
 
 
-LONGEST_MESSAGE = 200
+MAX_MESSAGE_LENGTH = 200
 
 
 class BadLineError(DataError):
@@ -42,10 +42,10 @@ class BadLineError(DataError):
 
     def __init__(self, path: Path, line: int, what: str, reason: str, hint: str = HINT) -> None:
         message = f"{path}, line {line}: {what}"
-        if len(message) > LONGEST_MESSAGE:
+        if len(message) > MAX_MESSAGE_LENGTH:
             message = f"{path.name[-60:]}, line {line}: {what}"
-        if len(message) > LONGEST_MESSAGE:
-            message = message[: LONGEST_MESSAGE - 1] + "…"
+        if len(message) > MAX_MESSAGE_LENGTH:
+            message = message[: MAX_MESSAGE_LENGTH - 1] + "…"
         super().__init__(message, hint)
         self.reason = reason
 
@@ -61,7 +61,7 @@ def read_lines(path: Path) -> Iterator[bytes]:
     """
     try:
         with _unpacked(path) as packed:
-            yield from _lines(path, io.BufferedReader(packed, _LOOK_BYTES))
+            yield from _lines(path, io.BufferedReader(packed, _PEEK_BYTES))
     except (EOFError, zlib.error, zipfile.BadZipFile, gzip.BadGzipFile) as error:
         raise DataError(f"{path} is a damaged archive: {error}", "download it again") from None
     except OSError as error:
@@ -109,7 +109,7 @@ def _csv_member(path: Path, archive: zipfile.ZipFile) -> zipfile.ZipInfo:
 
 
 def _lines(path: Path, file: io.BufferedReader) -> Iterator[bytes]:
-    first = file.peek(_LOOK_BYTES)
+    first = file.peek(_PEEK_BYTES)
     if encoding := _UTF_16.get(first[:2]):
         yield from _lines_of_utf_16(path, file, encoding)
         return
@@ -133,7 +133,7 @@ def _lines_of_utf_16(path: Path, file: io.BufferedReader, encoding: str) -> Iter
 
 def _split_at_cr(file: io.BufferedReader) -> Iterator[bytes]:
     rest = b""
-    while chunk := file.read(_LOOK_BYTES):
+    while chunk := file.read(_PEEK_BYTES):
         *lines, rest = (rest + chunk).split(b"\r")
         yield from lines
     if rest:

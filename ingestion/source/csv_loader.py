@@ -125,7 +125,7 @@ class _LineParser:
         else:
             extra = fields[len(FILE_COLUMNS)]
             last = self._layout.column_at(len(FILE_COLUMNS) - 1)
-            what = f"{count}: {extra[:40]!r} stands after the last column '{last}'"
+            what = f"{count}: {extra[:40]!r} follows the last column '{last}'"
         raise BadLineError(self._file.path, number, what, count)
 
     def _bad(self, number: int, where: str, reason: str, kind: str = "") -> BadLineError:

@@ -17,8 +17,8 @@ from pyarrow import csv as arrow_csv
 from ingestion.source import distribution as d
 from ingestion.source.columns import (
     FIRST_CREATED,
+    ROW_INTERVAL_SECONDS,
     ROWS_PER_CYCLE,
-    SECONDS_BETWEEN,
     TABLE_COLUMNS,
 )
 from ingestion.source.load import CsvChunk
@@ -106,7 +106,7 @@ def _key_and_times(block: int) -> dict[str, Values]:
     row = np.arange(BLOCK_ROWS, dtype=np.int64) + block * BLOCK_ROWS
     cycle, position = np.divmod(row, ROWS_PER_CYCLE)
     first = int(FIRST_CREATED.timestamp()) * 1_000_000
-    micros = first + position * SECONDS_BETWEEN * 1_000_000 + cycle
+    micros = first + position * ROW_INTERVAL_SECONDS * 1_000_000 + cycle
     times = pa.array(micros, pa.timestamp("us", tz="UTC"))
     return {"application_id": row + 1, "created_at": times, "updated_at": times}
 

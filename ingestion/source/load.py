@@ -46,7 +46,7 @@ def replace_content(
 ) -> int:
     """Create the table if it is missing and replace its rows; return their number.
 
-    TRUNCATE and COPY are one transaction: whatever fails, the old rows stay.
+    TRUNCATE and COPY are one transaction: on any failure the old rows stay.
 
     Raises:
         DataError: a chunk's iterator raised it, or PostgreSQL refuses a row.
@@ -93,8 +93,8 @@ def _copy(cursor: extensions.cursor, chunks: Iterator[CsvChunk], total: int | No
 class ChunkReader:
     """A file over chunks that are made in a thread, ahead of the server's reading.
 
-    Making rows and storing them are one core's work each; two chunks of
-    look-ahead let both go on at once with flat memory.
+    Generating rows and storing them each use one core; two chunks of look-ahead let
+    both run in parallel in constant memory.
     """
 
     def __init__(self, chunks: Iterator[CsvChunk], counter: RowCounter) -> None:

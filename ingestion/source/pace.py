@@ -1,15 +1,15 @@
-"""When the next change is due: an even rate, and an end after a time or a number."""
+"""Rate limiter of the simulator: an even rate, and an end after a time or a number."""
 
 import threading
 import time
 from math import inf
 
-# After a stall no more than this is made up for, so that no flood follows it.
+# After a stall, at most this much is caught up, so that no burst follows.
 CATCH_UP_SECONDS = 1.0
 
 
 class Pace:
-    """Gives out turns to change rows, evenly over time; shared by all sessions."""
+    """Rate limiter: grants changes evenly over time; shared by all sessions."""
 
     def __init__(
         self,

@@ -20,8 +20,8 @@ from ingestion.source.changes import relation
 from ingestion.trino_client import Trino
 
 # A query takes ten times as long: Trino is asked again almost at once.
-_SECONDS_BETWEEN_LOOKS = 0.02
-_SECONDS_BETWEEN_PROBES = 1.0
+_POLL_INTERVAL_SECONDS = 0.02
+_PROBE_INTERVAL_SECONDS = 1.0
 
 
 @dataclass(frozen=True)
@@ -54,14 +54,14 @@ def probe(
     if not re.fullmatch(r"\w+\.\w+\.\w+", live):
         raise SettingsError(f"{live!r} is not like catalog.schema.table")
     trino = Trino(settings)
-    # The first query costs more; and what is missing is said before anything is changed.
+    # The first query is slower, and a missing table must be reported before any change.
     _shows(trino, live, Probed(0, datetime.now(UTC), 0))
     connection = connect_owner(settings, "ingestion probe")
     try:
         for number in range(times):
             if number:
                 # Otherwise each would start right after a landing, all in the same step.
-                time.sleep(random.uniform(0, _SECONDS_BETWEEN_PROBES))  # noqa: S311
+                time.sleep(random.uniform(0, _PROBE_INTERVAL_SECONDS))  # noqa: S311
             yield _probe(connection, trino, relation(schema), live, timeout)
     finally:
         connection.close()
@@ -78,7 +78,7 @@ def _probe(
                 f" {change.updated_at:%H:%M:%S}, is not in {live} after {timeout:g} s",
                 "`make stream-status` shows where it waits",
             )
-        time.sleep(_SECONDS_BETWEEN_LOOKS)
+        time.sleep(_POLL_INTERVAL_SECONDS)
     seconds = time.monotonic() - committed
     connection.rollback()  # lets the row go
     return Probed(change.application_id, change.updated_at, seconds)
@@ -106,7 +106,7 @@ def _touch(connection: extensions.connection, table: str) -> tuple[Probed, float
             raise DataError(
                 f"{table} has no row to touch", "`python -m ingestion source generate` makes some"
             )
-        # The simulator passes over a locked row: it shall not withdraw this one.
+        # The simulator skips locked rows: it must not delete this one.
         cursor.execute(
             f"SELECT FROM {table} WHERE application_id = %s FOR SHARE SKIP LOCKED", row[:1]
         )

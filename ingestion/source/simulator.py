@@ -21,9 +21,9 @@ from ingestion.postgres import connect_owner, first_line, one_row, plain_errors,
 from ingestion.settings import Settings
 from ingestion.source.changes import (
     MEAN_SIZE,
-    SECONDS_BETWEEN_PAUSES,
+    PAUSE_INTERVAL_SECONDS,
     Applications,
-    Desk,
+    ChangePlanner,
     Kind,
     relation,
     statements,
@@ -32,12 +32,12 @@ from ingestion.source.outage import Outage
 from ingestion.source.pace import Pace
 
 APPLICATION = "ingestion simulate"
-_DOING = "changing the source"
+_ACTION = "changing the source"
 
 
 @dataclass(frozen=True)
-class Plan:
-    """What to simulate: until the time or the number of changes is reached, or for ever."""
+class SimulationPlan:
+    """What to simulate, until the time or the number of changes is reached, or stopped."""
 
     rate: float = 500  # committed changes a second
     seconds: float | None = None
@@ -51,7 +51,7 @@ class Plan:
     def pause_share(self) -> float:
         """How many transactions pause, so that each session does so now and then."""
         a_second = self.rate / MEAN_SIZE / self.workers
-        return min(1 / (SECONDS_BETWEEN_PAUSES * a_second), 1 / SECONDS_BETWEEN_PAUSES)
+        return min(1 / (PAUSE_INTERVAL_SECONDS * a_second), 1 / PAUSE_INTERVAL_SECONDS)
 
 
 @dataclass(frozen=True)
@@ -94,14 +94,14 @@ class Simulated:
 
 def simulate(
     settings: Settings,
-    plan: Plan,
+    plan: SimulationPlan,
     stop_event: threading.Event | None = None,
     watch: Callable[[Simulated], None] | None = None,
 ) -> Simulated:
     """Change the source until the plan is done or ``stop_event`` is set.
 
-    ``watch`` is told ten times a second, and at the end even of a failure, what has
-    been done so far. With ``plan.keep_going`` a PostgreSQL that goes away is waited for.
+    ``watch`` is called with the totals ten times a second and at the end, also after a
+    failure. With ``plan.keep_going`` it waits for a PostgreSQL that is down.
 
     Raises:
         ServiceError: PostgreSQL cannot be reached, or went away.
@@ -126,10 +126,10 @@ def simulate(
     return result
 
 
-def _find_applications(settings: Settings, plan: Plan) -> Applications:
+def _find_applications(settings: Settings, plan: SimulationPlan) -> Applications:
     connection = connect_owner(settings, APPLICATION)
     try:
-        with plain_errors(_DOING), connection, connection.cursor() as cursor:
+        with plain_errors(_ACTION), connection, connection.cursor() as cursor:
             cursor.execute(
                 "SELECT coalesce(min(application_id), 1), coalesce(max(application_id), 0)"
                 f" FROM {relation(plan.schema)}"
@@ -194,7 +194,7 @@ class _Shared:
     """What the sessions have in common."""
 
     settings: Settings
-    plan: Plan
+    plan: SimulationPlan
     halt: threading.Event
     pace: Pace
     tally: _Tally
@@ -208,7 +208,7 @@ class _Session:
     def __init__(self, shared: _Shared, number: int) -> None:
         plan = shared.plan
         self._shared = shared
-        self._desk = Desk(shared.applications, plan.seed, number, plan.pause_share)
+        self._planner = ChangePlanner(shared.applications, plan.seed, number, plan.pause_share)
         self._relation = relation(plan.schema)
         self._statements = statements(self._relation)
         self._connected_at = time.monotonic()
@@ -221,7 +221,7 @@ class _Session:
                 return
             except psycopg2.Error as error:
                 if not (connection.closed and self._shared.plan.keep_going):
-                    raise translate(error, _DOING) from None
+                    raise translate(error, _ACTION) from None
                 self._shared.outage.begin(first_line(error), self._connected_at)
             finally:
                 connection.close()
@@ -246,7 +246,7 @@ class _Session:
 
     def _work(self, connection: extensions.connection) -> None:
         pace = self._shared.pace
-        while size := pace.take(self._desk.size()):
+        while size := pace.take(self._planner.size()):
             committed = 0
             try:
                 committed = self._transact(connection, size)
@@ -255,7 +255,7 @@ class _Session:
 
     def _transact(self, connection: extensions.connection, size: int) -> int:
         """Make one transaction; how many changes are committed."""
-        transaction = self._desk.transaction(size)
+        transaction = self._planner.transaction(size)
         done: Counter[Kind] = Counter()
         pause = transaction.pause
         try:
@@ -267,7 +267,7 @@ class _Session:
                         self._shared.pace.pause(pause)
                         pause = 0
         except pg.UniqueViolation:
-            # Somebody else inserts rows too, or has replaced them all.
+            # Another session inserts rows too, or has replaced the table.
             connection.rollback()
             self._shared.tally.roll_back()
             self._skip_keys(connection)

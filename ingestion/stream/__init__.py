@@ -1,8 +1,8 @@
 """Lands every change that Debezium writes to Kafka in bronze, exactly once.
 
-The order of the files: ``topics`` (where the changes are), ``envelope`` (one
-record, read), ``buffer`` (many of them, as columns), ``chain`` (the names of the
-objects), ``land`` (one object, whatever happens), ``dead_letters`` (what cannot be
-read), ``writer`` (one partition's way to bronze), ``consumer`` (the loop), ``member``
-(a process of the group), ``commands``. ``client`` and ``status`` serve them.
+In reading order: ``topics`` (where the changes are), ``envelope`` (decodes one record),
+``buffer`` (collects records as columns), ``object_keys`` (names the objects), ``upload``
+(writes one object), ``dead_letters`` (records that cannot be decoded),
+``partition_writer`` (one partition), ``consumer`` (the poll loop), ``member`` (a process
+of the group) and ``commands`` (the CLI). ``client`` and ``status`` serve them.
 """

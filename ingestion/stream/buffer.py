@@ -21,7 +21,7 @@ FLUSH_BYTES = 16 * 2**20
 FLUSH_SECONDS = 1.0
 
 # The columns that are read from the record itself, the Change's fields.
-_READ = ("key", "op", "before", "after", "lsn", "tx_id", "committed_at", "problem")
+_ENVELOPE_COLUMNS = ("key", "op", "before", "after", "lsn", "tx_id", "committed_at", "problem")
 _TIME = pa.timestamp("us", "UTC")
 _SCHEMA = pa.schema(
     {
@@ -58,7 +58,7 @@ _OPTIONS = {
 
 
 class Buffer:
-    """The records of one partition behind what has landed, until they do as one object.
+    """The records of one partition after the last landed object, until they are uploaded.
 
     Attributes:
         start: the offset at which its object starts.
@@ -74,7 +74,7 @@ class Buffer:
         self.unreadable: list[tuple[ConsumerRecord, str]] = []
         self._bytes = 0
         self._since = 0.0
-        self._columns: dict[str, list[Any]] = {name: [] for name in _READ}
+        self._columns: dict[str, list[Any]] = {name: [] for name in _ENVELOPE_COLUMNS}
         self._offsets: list[int] = []
         self._times: list[int] = []
 
@@ -92,7 +92,7 @@ class Buffer:
 
     @property
     def is_full(self) -> bool:
-        """Whether it shall take no more."""
+        """Whether it must not take more records."""
         return len(self) >= FLUSH_ROWS or self._bytes >= FLUSH_BYTES
 
     @property
@@ -104,7 +104,7 @@ class Buffer:
 
     @property
     def is_due(self) -> bool:
-        """Whether it shall be landed."""
+        """Whether it is time to upload it."""
         return len(self) > 0 and self.seconds_left <= 0
 
     def add(self, records: list[ConsumerRecord]) -> None:

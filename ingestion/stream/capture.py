@@ -1,8 +1,8 @@
 """Makes the source's changes be captured: the publication holds the configured tables.
 
 PostgreSQL decodes a change if its table was in the publication when it was made, and
-adding a table waits for nobody: changes of a transaction that was under way would
-neither be decoded nor be seen by a batch that is taken right after. So a table is
+adding a table does not wait for running transactions: their changes would neither be
+decoded nor be visible to a batch that is taken right after. So a table is
 locked against writers first, for the instant that it takes to add it. Who wrote before
 has then ended, and a batch sees it; who writes after is captured.
 """
@@ -24,7 +24,7 @@ from ingestion.tables import Table, Tables
 
 APPLICATION = "ingestion capture"
 
-# How long to wait for who writes to the table: other writers must wait behind us.
+# How long to wait for running writers: new ones queue behind our lock request.
 LOCK_SECONDS = 5
 
 # Its tables are Debezium's own, and the set-up's affair.
@@ -40,8 +40,8 @@ WHERE p.pubname = %s AND n.nspname <> %s
 ORDER BY 2
 """
 
-# A key's columns, and whether its rows can be told apart in the log. Of a partitioned
-# table, each partition writes its own log records.
+# A key's columns, and whether the WAL identifies its rows. Of a partitioned table, each
+# partition writes its own WAL records.
 _IDENTITY = """
 WITH tree AS (
     SELECT %(oid)s::oid AS oid
@@ -91,8 +91,9 @@ class _Relation:
 def capture(settings: Settings, tables: Tables, selected: Sequence[Table]) -> Iterator[Captured]:
     """Capture the changes of the selected tables, and of no table that is not configured.
 
-    The topics are made first, for Debezium shall find them as the consumers need them.
-    Each table is a transaction of its own, so that no lock is held for another's sake.
+    The topics are created first, with the configuration that the consumers need, before
+    Debezium would create them. Each table has a transaction of its own, so that no lock is
+    held while another table is waited for.
 
     Raises:
         SettingsError: a table cannot be captured, or its ``key`` is not its primary key.
@@ -174,9 +175,9 @@ def _relation(cursor: extensions.cursor, table: Table) -> _Relation:
     name, primary_key, is_identified, has_children = one_row(cursor)
     if not primary_key:
         raise SettingsError(
-            f"{table.source} has no primary key (or a deferrable one): which row a change"
-            " is of could not be told",
-            "give it one: ALTER TABLE … ADD PRIMARY KEY",
+            f"{table.source} has no primary key (or a deferrable one): its changes would not"
+            " identify their rows",
+            "add one: ALTER TABLE … ADD PRIMARY KEY",
         )
     if set(primary_key) != set(table.key):
         raise SettingsError(
@@ -198,7 +199,7 @@ def _relation(cursor: extensions.cursor, table: Table) -> _Relation:
 
 
 def _add(connection: extensions.connection, settings: Settings, relation: _Relation) -> bool:
-    """Add the table; False if someone else has added it meanwhile."""
+    """Add the table; False if another session has added it in the meantime."""
     with plain_errors(f"capturing {relation.name}"):
         try:
             with connection, connection.cursor() as cursor:
@@ -213,7 +214,7 @@ def _add(connection: extensions.connection, settings: Settings, relation: _Relat
 
 
 def _drop(connection: extensions.connection, settings: Settings, name: str) -> None:
-    with plain_errors(f"capturing {name} no more"), connection, connection.cursor() as cursor:
+    with plain_errors(f"removing {name}"), connection, connection.cursor() as cursor:
         _alter(cursor, settings.stream_publication, f"DROP TABLE {name}")
 
 

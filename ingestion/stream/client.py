@@ -1,4 +1,4 @@
-"""Clients of Kafka, and what kafka-python does not say in public."""
+"""Clients of Kafka, and what kafka-python has no public API for."""
 
 import logging
 import uuid
@@ -15,7 +15,7 @@ from ingestion.settings import Settings
 # How long a client that starts tries to find the broker.
 BOOTSTRAP_MS = 5_000
 
-# The library logs every failed try; whoever uses it says the same thing once.
+# The library logs every failed attempt; the caller reports the failure once.
 logging.getLogger("kafka").setLevel(logging.CRITICAL)
 
 
@@ -25,12 +25,12 @@ def address(settings: Settings) -> str:
 
 
 def client_options(settings: Settings, client: str) -> dict[str, Any]:
-    """What every client is told; ``client`` is its name in the broker's log."""
+    """The options of every client; ``client`` is its name in the broker's log."""
     return {
         "bootstrap_servers": address(settings),
         "client_id": client,
         "bootstrap_timeout_ms": BOOTSTRAP_MS,
-        # A broker that is back shall be found within seconds.
+        # Reconnect to a restarted broker within seconds.
         "reconnect_backoff_max_ms": 1_000,
         "request_timeout_ms": 15_000,
     }
@@ -75,5 +75,5 @@ def topic_id(consumer: KafkaConsumer, topic: str) -> str | None:
 
 
 def is_connected(consumer: KafkaConsumer) -> bool:
-    """Whether any connection to a broker stands."""
+    """Whether any connection to a broker is open."""
     return any(c.connected for c in list(consumer._manager._conns.values()))

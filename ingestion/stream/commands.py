@@ -31,9 +31,9 @@ stream_app = typer.Typer(
 )
 
 _CAPTURED = {
-    "added": "captured since now: land a full batch to bring what was there before",
+    "added": "captured from now on: land a full batch to load the existing rows",
     "present": "captured already",
-    "dropped": "captured no more, for the tables file does not have it",
+    "dropped": "no longer captured: it is not in the tables file",
 }
 
 
@@ -44,8 +44,8 @@ def stream_capture(
 ) -> None:
     """Capture the changes of the configured tables, from now on; repeat it after a new table.
 
-    While a table is added, nobody can write to it; it waits some seconds at most for
-    those who do. What was in the table before comes by a full batch, landed afterwards.
+    Adding a table locks it against writes; the command waits a few seconds at most for
+    running writers. Load the existing rows with a full batch afterwards.
     """
     from ingestion.settings import get_settings
     from ingestion.stream.capture import capture
@@ -62,14 +62,14 @@ def stream_consume(
         int, typer.Option(min=1, help="Which consumer of the group this is; each has its own.")
     ] = 1,
     skip_lost: Annotated[
-        bool, typer.Option("--skip-lost", help="Go on behind what Kafka deleted unlanded.")
+        bool, typer.Option("--skip-lost", help="Skip records that Kafka deleted unlanded.")
     ] = False,
     tables_file: TablesFile = DEFAULT_FILE,
 ) -> None:
-    """Land changes until it is stopped: one process of the group.
+    """Run one consumer of the group: land changes until it is stopped.
 
-    Kill it when you like: started again, it goes on where it was, and nothing lands
-    twice. On SIGTERM or Ctrl-C it lands what it has read, and ends.
+    It may be killed at any time: restarted, it continues where it stopped, and nothing
+    lands twice. On SIGTERM or Ctrl-C it lands what it has read, and exits.
     """
     from ingestion.settings import get_settings
     from ingestion.stream.member import Member, consume
@@ -85,11 +85,11 @@ def stream_consume(
     for which in (signal.SIGTERM, signal.SIGINT):
         signal.signal(which, on_signal)
 
-    def say(text: str) -> None:
+    def report(text: str) -> None:
         line = f"{datetime.now():%H:%M:%S} consumer {number}: {text}"
         err.print(line, markup=False, highlight=False, soft_wrap=True)
 
-    consume(member, say, stop)
+    consume(member, report, stop)
 
 
 @stream_app.command("status")
@@ -128,9 +128,9 @@ def stream_reset_slot(
 ) -> None:
     """Replace a lost replication slot; Debezium continues from now.
 
-    PostgreSQL invalidates a slot whose reader is so far behind that its WAL would fill
-    the disk. What was not read by then never arrives by the stream: land a full batch
-    afterwards, which holds what those changes did.
+    PostgreSQL invalidates a slot whose retained WAL exceeds max_slot_wal_keep_size.
+    Changes that were not read by then never arrive by the stream: land a full batch
+    afterwards, which contains their effect.
     """
     from ingestion.settings import get_settings
     from ingestion.stream.reset_slot import reset_slot
@@ -142,7 +142,7 @@ def stream_reset_slot(
 
 @stream_app.command("wait")
 def stream_wait(
-    timeout: Annotated[float, typer.Option(min=0, help="Give up after so many seconds.")] = 120,
+    timeout: Annotated[float, typer.Option(min=0, help="Timeout in seconds.")] = 120,
     tables_file: TablesFile = DEFAULT_FILE,
 ) -> None:
     """Wait until everything that the source has committed by now has landed in bronze."""
@@ -204,8 +204,8 @@ def stream_replay(
 ) -> None:
     """Send dead letters to their topics again, once they can be read.
 
-    For when the cause was mended: those that still cannot be read stay where they
-    are, and none is sent that was sent before.
+    Run it after correcting the cause. Records that still cannot be read stay where they
+    are, and none is sent twice.
     """
     from ingestion.settings import get_settings
     from ingestion.storage import Bronze
@@ -249,7 +249,7 @@ def _brief(one: "Kept", letter: "DeadLetter") -> dict[str, Any]:
 
 
 def _whole(letter: "DeadLetter") -> dict[str, object]:
-    """All of it; bytes as the text that they nearly are."""
+    """All fields; bytes decoded as text."""
     from ingestion.stream.object_keys import utc
 
     return {

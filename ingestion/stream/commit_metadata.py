@@ -1,4 +1,4 @@
-"""What a consumer notes beside the offset that it commits."""
+"""The metadata that a consumer commits with an offset."""
 
 from dataclasses import dataclass
 from typing import Self
@@ -12,9 +12,9 @@ from ingestion.stream.object_keys import LandedOffset
 class CommitMetadata:
     """How far a partition has landed, and how far there is nothing more to land.
 
-    The committed offset is where the newest object ends, for the chain goes on there.
-    But what lies behind it may be records that Kafka does not show (the ends of
-    transactions): without ``seen``, a partition that is all landed would seem to lag.
+    The committed offset is where the newest object ends: the next object starts there.
+    After it there may be records that Kafka does not deliver (transaction markers):
+    without ``seen``, a partition that has landed completely would seem to lag.
 
     Attributes:
         seen: offsets before it have landed, or are no records.

@@ -12,7 +12,7 @@ RUNNING = "RUNNING"
 
 @dataclass(frozen=True)
 class Worker:
-    """A connector, or (with a number) a task of it; the state is in Connect's words."""
+    """A connector, or (with a number) one of its tasks; the state is Connect's own."""
 
     connector: str
     task: int | None

@@ -1,15 +1,15 @@
 """A consumer: polls its partitions, lands what they hold, commits what has landed.
 
-Exactly once needs no more than the order: an object lands first (see ``object_keys``),
-then its end is committed. Whatever stops a consumer in between, the next one starts
-at the last committed offset, meets the name of the object that is there, and goes on
-behind it. Losing a partition therefore costs nothing but reading a second's records
-again, and what is not landed then is simply dropped.
+The order of two writes gives exactly-once delivery: the object is uploaded first (see
+``object_keys``), then its end offset is committed. If a consumer stops in between, the
+next one starts at the last committed offset, finds that the object's key exists, and
+continues after it. When a partition is revoked, its buffered records are dropped and
+read again: about a second's worth.
 """
 
 import threading
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 
 from kafka import KafkaConsumer, TopicPartition
 from kafka.consumer.fetcher import ConsumerRecord
@@ -31,44 +31,43 @@ from ingestion.stream.commit_metadata import CommitMetadata
 from ingestion.stream.dead_letters import DeadLetters
 from ingestion.stream.object_keys import LandedOffset, TopicPartitionId
 from ingestion.stream.partition_writer import PartitionWriter
-from ingestion.stream.status_reporter import StatusReporter
+from ingestion.stream.status_reporter import Report, StatusReporter
 from ingestion.stream.upload import Upload, newest_landed_offset
 
-Say = Callable[[str], None]
 Polled = dict[TopicPartition, list[ConsumerRecord]]
 
 POLL_MS = 500
-# How often to look whether an object has landed.
+# Poll timeout while an upload is under way.
 LANDING_POLL_MS = 20
-# How long to wait for Kafka's answer before polling again, which it wants, too.
+# Timeout of a commit: a consumer must also poll regularly.
 COMMIT_MS = 2_000
-# How long a consumer that was told to stop tries to land what it holds.
+# How long a stopping consumer tries to upload its buffers.
 STOP_SECONDS = 6.0
-# How often Kafka is told that nothing lies behind the last object (see `_note`).
-NOTE_SECONDS = 1.0
-# A try may take this long: long enough for a slow store, short enough to notice soon
-# that one that hung is back. Nothing else waits for it.
-S3_SECONDS = 15
+# How often `_note` commits the position after the last object.
+METADATA_INTERVAL_SECONDS = 1.0
+# Timeout of one upload attempt: long enough for a slow store, short enough to retry soon
+# after a hang. Nothing else waits for it.
+S3_TIMEOUT_SECONDS = 15
 
 
 class Consumer:
     """The loop over one client of Kafka; everything happens in the caller's thread."""
 
     def __init__(
-        self, settings: Settings, kafka: KafkaConsumer, say: Say, *, skip_lost: bool = False
+        self, settings: Settings, kafka: KafkaConsumer, report: Report, *, skip_lost: bool = False
     ) -> None:
-        """``skip_lost``: go on behind what Kafka deleted unlanded; else that is an error."""
+        """``skip_lost``: skip records that Kafka deleted before they landed; else raise."""
         self._kafka = kafka
-        self._say = say
+        self._report = report
         self._skip_lost = skip_lost
-        # A landing tries again by itself, and says so.
-        self._bronze = Bronze(settings, attempts=1, timeout_seconds=S3_SECONDS)
+        # An upload retries by itself and reports it.
+        self._bronze = Bronze(settings, attempts=1, timeout_seconds=S3_TIMEOUT_SECONDS)
         self._dead_letters = DeadLetters(settings, self._bronze)
         self._upload_status = StatusReporter(
-            say, "upload failed, retrying", "upload recovered", patience=4
+            report, "upload failed, retrying", "upload recovered", patience=4
         )
         self._kafka_status = StatusReporter(
-            say,
+            report,
             f"no connection to Kafka at {address(settings)}, retrying",
             "reconnected to Kafka",
             patience=4,
@@ -79,18 +78,18 @@ class Consumer:
         self._next_note = 0.0
 
     def run(self, stop: threading.Event) -> None:
-        """Land what comes until ``stop`` is set; then what is left, within seconds."""
+        """Land records until ``stop`` is set; then land what is buffered, within seconds."""
         while not stop.is_set():
             self.poll_once()
         self._finish()
 
     @property
     def holds_records(self) -> bool:
-        """Whether it has taken records that have not landed."""
+        """Whether it has read records that have not landed."""
         return not all(writer.is_empty for writer in self._writers.values())
 
     def on_partitions_assigned(self, partitions: Collection[TopicPartition]) -> None:
-        """Start with partitions; they are read once the start offset is known."""
+        """Take over partitions; each is read once its start offset is known."""
         for partition in partitions:
             # With a position, the client does not look for one itself.
             self._kafka.seek(partition, 0)
@@ -98,13 +97,13 @@ class Consumer:
             self._assigned.add(partition)
 
     def on_partitions_revoked(self, partitions: Collection[TopicPartition]) -> None:
-        """Stop with partitions, and drop what of them has not landed."""
+        """Release partitions and drop their records that have not landed."""
         self._assigned.difference_update(partitions)
         writers = {p: self._writers.pop(p) for p in partitions if p in self._writers}
         for writer in writers.values():
             writer.abandon()
         if writers:
-            self._say(f"partitions revoked: {_names(writers)}")
+            self._report(f"partitions revoked: {_names(writers)}")
 
     def poll_once(self) -> None:
         """Poll once, and do what is due."""
@@ -128,8 +127,8 @@ class Consumer:
         except FencedInstanceIdError:
             raise self._fenced() from None
         except RetriableError:
-            # Of a broker that is away, if the client was just looking for the group's
-            # coordinator: there, unlike elsewhere, it does not try again by itself.
+            # The broker is down and the client was looking up the group's coordinator,
+            # the one request that it does not retry by itself.
             polled = {}
         if polled or is_connected(self._kafka):
             self._polls_without_kafka = 0
@@ -165,7 +164,7 @@ class Consumer:
             begun.append(partition)
         if begun:
             self._assigned.difference_update(begun)
-            self._say(f"partitions assigned: {_names(begun)}")
+            self._report(f"partitions assigned: {_names(begun)}")
 
     def _landed(self, partition: TopicPartition, log: TopicPartitionId) -> LandedOffset:
         """Up to where the partition has landed: there its next object starts."""
@@ -174,8 +173,8 @@ class Consumer:
         if committed is not None and (note := CommitMetadata.of(committed)):
             landed = note.landed
         elif committed is not None or first:
-            # The consumers were away for so long that Kafka forgot it, and the log's
-            # beginning may be behind what has landed; or somebody moved the offset.
+            # The committed offset expired, and the log may now start after the last
+            # landed record; or the offset was changed by hand.
             landed = newest_landed_offset(self._bronze, log)
         else:
             landed = LandedOffset()
@@ -183,7 +182,7 @@ class Consumer:
             lost = f"{_name(partition)}: offsets {landed.end} to {first - 1}"
             if not self._skip_lost:
                 raise _lost(f"{lost} are deleted")
-            self._say(f"goes on behind what Kafka deleted, {lost}")
+            self._report(f"skipping records that Kafka deleted, {lost}")
             landed = LandedOffset(first, landed.rows)
         return landed
 
@@ -193,7 +192,7 @@ class Consumer:
     def _advance(
         self, partition: TopicPartition, writer: PartitionWriter, *, at_once: bool = False
     ) -> None:
-        """Take what has landed, land what is due, and stop or start the supply."""
+        """Finish uploads, start those that are due, and pause or resume the partition."""
         read_on = writer.finish_landing()
         if read_on is not None:
             self._kafka.seek(partition, read_on)
@@ -215,10 +214,10 @@ class Consumer:
                 writer.is_committed = True
 
     def _note(self) -> None:
-        """Tell Kafka up to where there is nothing to land behind the last object."""
+        """Commit the position up to which there is nothing to land after the last object."""
         if time.monotonic() < self._next_note:
             return
-        self._next_note = time.monotonic() + NOTE_SECONDS
+        self._next_note = time.monotonic() + METADATA_INTERVAL_SECONDS
         notes = {}
         for partition, writer in self._writers.items():
             if writer.is_empty and writer.is_committed:
@@ -246,7 +245,7 @@ class Consumer:
             for partition, writer in self._writers.items():
                 self._advance(partition, writer, at_once=True)
             if time.monotonic() > deadline:
-                self._say("not everything could be landed; it will be read again")
+                self._report("stopped before all records were uploaded; they will be read again")
                 break
             time.sleep(LANDING_POLL_MS / 1000)
         self._commit()

@@ -1,7 +1,7 @@
 """Records that could not be read: kept as they were, with the reason.
 
-The object is the truth, and there is one per record. The message in Kafka, for
-whoever wants to be woken by it, may come twice.
+The object is authoritative, and there is one per record. The message in Kafka is a
+notification and may be sent twice.
 """
 
 import threading
@@ -24,7 +24,7 @@ from ingestion.stream.topics import dead_letter_topic
 
 FOLDER = "dead_letters"
 _SUFFIX = ".json"
-_REPLAYED = ".replayed.json"
+_REPLAYED_SUFFIX = ".replayed.json"
 # What the producer itself would refuse; the broker has the last word.
 _MAX_REQUEST = 64 * 2**20
 
@@ -80,7 +80,7 @@ class DeadLetters:
         self._producer: KafkaProducer | None = None
 
     def land(self, letter: DeadLetter) -> None:
-        """Keep it, if it is not kept yet, and tell the dead-letter topic.
+        """Store the record, if it is not stored yet, and notify the dead-letter topic.
 
         Raises:
             ServiceError, MissingError: bronze or Kafka failed; do it again.
@@ -118,7 +118,7 @@ class DeadLetters:
 
 
 def open_producer(settings: Settings) -> KafkaProducer:
-    """A producer of records as they were, of whatever size."""
+    """A producer of unchanged records of any size."""
     options = client_options(settings, "ingestion-dead-letters")
     return KafkaProducer(
         **options, max_request_size=_MAX_REQUEST, compression_type="lz4", max_block_ms=15_000
@@ -168,11 +168,13 @@ class Kept:
 def kept_letters(settings: Settings, bronze: Bronze) -> list[Kept]:
     """All dead letters of this stream, by topic and day."""
     keys = list(bronze.keys(f"{FOLDER}/{settings.stream_topic_prefix}."))
-    replayed = {key.removesuffix(_REPLAYED) for key in keys if key.endswith(_REPLAYED)}
+    replayed = {
+        key.removesuffix(_REPLAYED_SUFFIX) for key in keys if key.endswith(_REPLAYED_SUFFIX)
+    }
     return [
         Kept(key, key.removesuffix(_SUFFIX) in replayed)
         for key in keys
-        if not key.endswith(_REPLAYED)
+        if not key.endswith(_REPLAYED_SUFFIX)
     ]
 
 
@@ -202,7 +204,7 @@ def replay(
                     headers.append(("replayed", letter.position.encode()))
                     send(producer, letter.topic, letter, headers, letter.partition)
                 mark = {"replayed_at": datetime.now(UTC).isoformat(timespec="seconds")}
-                marker = one.key.removesuffix(_SUFFIX) + _REPLAYED
+                marker = one.key.removesuffix(_SUFFIX) + _REPLAYED_SUFFIX
                 bronze.put_first(marker, to_json_line(mark), "application/json")
             yield letter, problem
     finally:

@@ -13,20 +13,20 @@ from kafka.errors import KafkaError
 from ingestion.errors import IngestionError
 from ingestion.settings import Settings
 from ingestion.stream.client import address, client_options, plain_kafka_errors
-from ingestion.stream.consumer import COMMIT_MS, Consumer, Say
-from ingestion.stream.status_reporter import StatusReporter
+from ingestion.stream.consumer import COMMIT_MS, Consumer
+from ingestion.stream.status_reporter import Report, StatusReporter
 from ingestion.stream.topics import ensure_topics, topic_of
 from ingestion.tables import Table
 
 # A consumer that is killed has this long to come back before others get its
 # partitions. It must outlast a restart, and a broker's.
 SESSION_MS = 30_000
-# By its answer, a member learns that the others wait for it to rebalance.
+# The heartbeat's response tells a member that the group is rebalancing.
 HEARTBEAT_MS = 1_000
-# A rebalance waits this long for a member that does not poll. Ours do so every few
-# seconds, whatever happens.
+# A rebalance waits this long for a member that does not poll. Ours poll every few
+# seconds even while uploads fail.
 MAX_POLL_INTERVAL_MS = 60_000
-# Records of one poll: enough to spread what a poll costs, few enough to be soon done.
+# Records of one poll: enough to spread its fixed cost, few enough to process quickly.
 POLL_RECORDS = 2_000
 # Of one fetch and partition, compressed: about a buffer's worth of JSON.
 FETCH_BYTES = 2 * 2**20
@@ -36,8 +36,8 @@ FETCH_BYTES = 2 * 2**20
 class Member:
     """Which consumer of the group to be.
 
-    ``skip_lost``: go on behind records that Kafka deleted before they landed, instead
-    of raising an error.
+    ``skip_lost``: skip records that Kafka deleted before they landed, instead of raising
+    an error.
     """
 
     settings: Settings
@@ -47,12 +47,12 @@ class Member:
 
     @property
     def name(self) -> str:
-        """What the group knows it by, over restarts."""
+        """Its group instance id, which stays the same over restarts."""
         return f"{self.settings.stream_group}-{self.number}"
 
 
-def consume(member: Member, say: Say, stop: threading.Event) -> None:
-    """Land changes until ``stop`` is set; while Kafka or MinIO are away, wait and say so.
+def consume(member: Member, report: Report, stop: threading.Event) -> None:
+    """Land changes until ``stop`` is set; while Kafka or MinIO are down, wait and report it.
 
     Raises:
         LockedError: another process is the same consumer.
@@ -60,29 +60,30 @@ def consume(member: Member, say: Say, stop: threading.Event) -> None:
             consumer wrote is in an object's place.
         ServiceError: Kafka refuses.
     """
-    if (kafka := _open(member, say, stop)) is not None:
-        consumer = Consumer(member.settings, kafka, say, skip_lost=member.skip_lost)
+    if (kafka := _open(member, report, stop)) is not None:
+        consumer = Consumer(member.settings, kafka, report, skip_lost=member.skip_lost)
         topics = [topic_of(member.settings, table) for table in member.tables]
         kafka.subscribe(topics, listener=_Listener(consumer))
-        say(f"started as {member.name}")
+        report(f"started as {member.name}")
         try:
             with plain_kafka_errors(member.settings):
                 consumer.run(stop)
         finally:
-            # A static member does not leave: its partitions wait for it, for a session.
+            # A static member does not leave the group: its partitions stay assigned to it
+            # until its session times out.
             kafka.close(autocommit=False, timeout_ms=COMMIT_MS)
-    say("stopped")
+    report("stopped")
 
 
-def _open(member: Member, say: Say, stop: threading.Event) -> KafkaConsumer | None:
-    """Kafka's client, as soon as Kafka is there; None if told to stop before."""
+def _open(member: Member, report: Report, stop: threading.Event) -> KafkaConsumer | None:
+    """Kafka's client, once Kafka answers; None if ``stop`` is set before."""
     settings = member.settings
     status = StatusReporter(
-        say, f"waits for Kafka at {address(settings)}", f"found Kafka at {address(settings)}"
+        report, f"waiting for Kafka at {address(settings)}", f"connected to {address(settings)}"
     )
     while not stop.is_set():
         try:
-            # A client that cannot connect leaves its thread behind; look first.
+            # A client that cannot connect leaks its thread: test the port first.
             socket.create_connection((settings.kafka_host, settings.kafka_port), 2).close()
             ensure_topics(settings, member.tables)
             kafka = KafkaConsumer(**consumer_options(member))
@@ -96,7 +97,7 @@ def _open(member: Member, say: Say, stop: threading.Event) -> KafkaConsumer | No
 
 
 def consumer_options(member: Member) -> dict[str, Any]:
-    """How the member's client of Kafka works."""
+    """The options of the member's Kafka client."""
     return {
         **client_options(member.settings, member.name),
         "group_id": member.settings.stream_group,
@@ -109,14 +110,14 @@ def consumer_options(member: Member) -> dict[str, Any]:
         "max_poll_interval_ms": MAX_POLL_INTERVAL_MS,
         "isolation_level": "read_committed",
         "enable_auto_commit": False,
-        # An offset that is not there is an error, not a reason to go elsewhere.
+        # An offset that is out of range is an error, not a reason to read elsewhere.
         "auto_offset_reset": "none",
         "max_poll_records": POLL_RECORDS,
         "max_partition_fetch_bytes": FETCH_BYTES,
         # Added partitions are noticed within this time.
         "metadata_max_age_ms": 60_000,
         "allow_auto_create_topics": False,
-        # They cost half a dozen calls per record, and nobody reads them.
+        # They cost half a dozen calls per record and are not used.
         "metrics_enabled": False,
     }
 

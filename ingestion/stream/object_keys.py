@@ -46,7 +46,7 @@ class TopicPartitionId:
         """The key of the object that begins at ``start``.
 
         ``first_timestamp`` is Kafka's time, in milliseconds, of the first record at
-        or behind ``start``: the log never changes, so neither does the key.
+        or after ``start``: the log never changes, so neither does the key.
         """
         time = utc(first_timestamp)
         folder = f"{FOLDER}/{self.topic}/dt={time:%Y-%m-%d}/hour={time:%H}"

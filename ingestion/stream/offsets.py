@@ -45,10 +45,10 @@ def read_positions(
     """
     partitions = _partitions(admin, [topic_of(settings, table) for table in tables])
     found = admin.list_partition_offsets(dict.fromkeys(partitions, OffsetSpec.LATEST))
-    told = admin.list_group_offsets(settings.stream_group)[settings.stream_group]
+    committed = admin.list_group_offsets(settings.stream_group)[settings.stream_group]
     positions = []
     for partition in partitions:
-        note = CommitMetadata.of(told[partition]) if partition in told else None
+        note = CommitMetadata.of(committed[partition]) if partition in committed else None
         landed, rows = (note.seen, note.landed.rows) if note else (0, 0)
         end = found[partition].offset
         positions.append(Position(partition.topic, partition.partition, landed, rows, end))

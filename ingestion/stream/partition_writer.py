@@ -12,15 +12,15 @@ Land = Callable[[TopicPartitionId, Buffer], Upload]
 
 
 class PartitionWriter:
-    """A partition that this consumer has, on from what has landed.
+    """Writes one assigned partition to bronze, starting after what has landed.
 
-    At most one object of it is landing, for the next one's name is known only when
-    that has an end. So it holds at most two buffers, and what one poll returns.
+    At most one object is being uploaded, because the next object's key is known only when
+    the current one has an end. So it holds at most two buffers and the records of one poll.
 
     Attributes:
         landed: up to where, and how many rows, it has landed.
         is_committed: whether Kafka knows.
-        noted: up to where Kafka knows that there is nothing behind that end.
+        noted: the committed position up to which there is nothing to land after that end.
     """
 
     def __init__(self, log: TopicPartitionId, landed: LandedOffset, land: Land) -> None:
@@ -34,7 +34,7 @@ class PartitionWriter:
 
     @property
     def is_full(self) -> bool:
-        """Whether it can take no more for now."""
+        """Whether it must not take more records for now."""
         return self._buffer.is_full
 
     @property

@@ -13,7 +13,7 @@ _THREADS = 8
 
 
 @dataclass(frozen=True)
-class Landed:
+class RecentObjects:
     """A partition's objects of the last minute, and when the newest landed."""
 
     objects: int
@@ -21,11 +21,11 @@ class Landed:
     newest: datetime
 
 
-def recently_landed(bronze: Bronze, topic: str) -> dict[int, Landed]:
+def recently_landed(bronze: Bronze, topic: str) -> dict[int, RecentObjects]:
     """Per partition that has objects in the newest two hours of the topic.
 
-    An object's rows stand in its metadata, a request each; so they are counted for the
-    last minute only, whose objects are few: a busy partition lands one a second.
+    An object's row count is in its metadata, which takes one request per object; so rows
+    are counted for the last minute only: a busy partition lands one object a second.
     """
     objects = defaultdict(list)
     for folder in _newest_folders(bronze, topic):
@@ -49,9 +49,9 @@ def _partition(key: str) -> int:
     return int(key.rsplit("/", 1)[1].split("+")[2])
 
 
-def _landed(bronze: Bronze, objects: list[Stored], since: datetime) -> Landed:
+def _landed(bronze: Bronze, objects: list[Stored], since: datetime) -> RecentObjects:
     recent = [stored.key for stored in objects if stored.landed_at >= since]
     with ThreadPoolExecutor(_THREADS) as threads:
         rows = threads.map(lambda key: int(bronze.metadata(key).get(ROWS, 0)), recent)
         newest = max(stored.landed_at for stored in objects)
-        return Landed(len(recent), sum(rows), newest)
+        return RecentObjects(len(recent), sum(rows), newest)

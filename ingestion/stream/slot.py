@@ -1,4 +1,4 @@
-"""The replication slot: how far Debezium has read the source's log, and that it lives."""
+"""The replication slot: how far Debezium has read the WAL, and whether it is usable."""
 
 from dataclasses import dataclass
 
@@ -16,22 +16,21 @@ FROM pg_replication_slots AS s
 WHERE slot_name = %s
 """
 
-# What a slot that cannot go on takes.
-BEGIN_ANEW = (
-    "`python -m ingestion stream reset-slot` replaces it; then land a full batch: it holds"
-    " what is missing"
+RESET_SLOT_HINT = (
+    "`python -m ingestion stream reset-slot` replaces it; then land a full batch, which"
+    " contains the missing changes"
 )
 
 
 @dataclass(frozen=True)
 class Slot:
-    """The slot's state, in PostgreSQL's words; positions in the log are byte counts.
+    """The slot's state, in PostgreSQL's terms; WAL positions are byte counts.
 
     Attributes:
         is_active: Debezium is connected to it.
         confirmed: everything before it is in Kafka.
-        lag_bytes: how much log Debezium has still to bring to Kafka.
-        retained_bytes: how much log PostgreSQL keeps for it.
+        lag_bytes: how much WAL Debezium has not yet written to Kafka.
+        retained_bytes: how much WAL PostgreSQL keeps for the slot.
     """
 
     name: str
@@ -44,7 +43,7 @@ class Slot:
 
     @property
     def is_lost(self) -> bool:
-        """Whether PostgreSQL has removed log that Debezium had still to read."""
+        """Whether PostgreSQL has removed WAL that Debezium had not read."""
         return self.wal_status in (None, "lost") or self.invalidation_reason is not None
 
 
@@ -59,7 +58,7 @@ def read_slot(cursor: extensions.cursor, name: str) -> Slot:
     if row is None:
         raise MissingError(
             f"the source has no replication slot {name!r}",
-            BEGIN_ANEW,
+            RESET_SLOT_HINT,
         )
     return Slot(name, *row)
 
@@ -75,5 +74,5 @@ def check_alive(slot: Slot) -> None:
             f"the replication slot {slot.name!r} is lost"
             f" ({slot.invalidation_reason or slot.wal_status}): PostgreSQL removed changes"
             " before Debezium read them",
-            BEGIN_ANEW,
+            RESET_SLOT_HINT,
         )

@@ -15,8 +15,8 @@ from ingestion.stream.client import open_admin
 from ingestion.stream.connect import RUNNING, Worker, address, read_workers
 from ingestion.stream.dead_letters import kept_letters
 from ingestion.stream.offsets import Group, Position, read_group, read_positions
-from ingestion.stream.recent_objects import Landed, recently_landed
-from ingestion.stream.slot import BEGIN_ANEW, Slot, read_slot
+from ingestion.stream.recent_objects import RecentObjects, recently_landed
+from ingestion.stream.slot import RESET_SLOT_HINT, Slot, read_slot
 from ingestion.stream.topics import topic_of
 from ingestion.tables import Table
 
@@ -40,12 +40,12 @@ class Problem:
 
 @dataclass
 class Status:
-    """What could be found out; a piece that did not answer is None, and a problem."""
+    """The stream's status; the part of a service that did not answer is None, and a problem."""
 
     group: Group | None = None
     positions: list[Position] | None = None
     # By topic and partition.
-    landed: dict[str, dict[int, Landed]] | None = None
+    landed: dict[str, dict[int, RecentObjects]] | None = None
     waiting_letters: int | None = None
     workers: list[Worker] | None = None
     slot: Slot | None = None
@@ -54,17 +54,17 @@ class Status:
 
 
 def read_status(settings: Settings, tables: Sequence[Table]) -> Status:
-    """Ask every piece; raises nothing that a user could do something about."""
+    """Query every service; expected failures become problems instead of being raised."""
     status = Status()
 
-    def ask(question: Callable[[], T]) -> T | None:
+    def query(question: Callable[[], T]) -> T | None:
         try:
             return question()
         except IngestionError as error:
             status.problems.append(Problem(error.message, error.hint))
             return None
 
-    def ask_source() -> None:
+    def query_source() -> None:
         connection = connect_reader(settings, APPLICATION)
         try:
             with plain_errors("looking at the source"), connection.cursor() as cursor:
@@ -73,28 +73,28 @@ def read_status(settings: Settings, tables: Sequence[Table]) -> Status:
         finally:
             connection.close()
 
-    def ask_kafka() -> None:
+    def query_kafka() -> None:
         with open_admin(settings) as admin:
             status.group = read_group(admin, settings)
             status.positions = read_positions(admin, settings, tables)
 
-    def ask_bronze() -> None:
+    def query_bronze() -> None:
         bronze = Bronze(settings)
         topics = dict.fromkeys(topic_of(settings, table) for table in tables)
         status.landed = {topic: recently_landed(bronze, topic) for topic in topics}
         letters = kept_letters(settings, bronze)
         status.waiting_letters = sum(not letter.is_replayed for letter in letters)
 
-    ask(ask_source)
-    status.workers = ask(lambda: read_workers(settings))
-    ask(ask_kafka)
-    ask(ask_bronze)
+    query(query_source)
+    status.workers = query(lambda: read_workers(settings))
+    query(query_kafka)
+    query(query_bronze)
     status.problems += find_problems(settings, status)
     return status
 
 
 def find_problems(settings: Settings, status: Status) -> list[Problem]:
-    """What needs attention, in the order of a change's way."""
+    """What needs attention, in the order in which a change passes the services."""
     problems = [
         Problem(f"the changes of {source} are not captured", "`python -m ingestion stream capture`")
         for source in status.uncaptured
@@ -117,7 +117,7 @@ def find_problems(settings: Settings, status: Status) -> list[Problem]:
         problems.append(
             Problem(
                 f"records that could not be read: {status.waiting_letters:,}",
-                "`python -m ingestion stream dead-letters` shows them; mend the cause, then replay",
+                "`python -m ingestion stream dead-letters` shows them; correct it, then replay",
             )
         )
     return problems
@@ -126,20 +126,22 @@ def find_problems(settings: Settings, status: Status) -> list[Problem]:
 def _of_slot(slot: Slot) -> list[Problem]:
     if slot.is_lost:
         why = slot.invalidation_reason or slot.wal_status
-        return [Problem(f"the replication slot is lost ({why}): changes are missing", BEGIN_ANEW)]
+        return [
+            Problem(f"the replication slot is lost ({why}): changes are missing", RESET_SLOT_HINT)
+        ]
     problems = []
     if not slot.is_active:
         problems.append(
             Problem(
-                "nobody reads the replication slot",
-                "`make status` shows whether Connect runs; changes are kept meanwhile",
+                "the replication slot has no reader",
+                "`make status` shows whether Connect runs; PostgreSQL keeps the changes",
             )
         )
     if (slot.lag_bytes or 0) > LAG_BYTES or slot.wal_status != "reserved":
         problems.append(
             Problem(
-                f"Debezium is {decimal(slot.lag_bytes or 0)} of log behind the source, which"
-                f" keeps {decimal(slot.retained_bytes or 0)} ({slot.wal_status})",
+                f"Debezium lags {decimal(slot.lag_bytes or 0)} of WAL behind the source, which"
+                f" retains {decimal(slot.retained_bytes or 0)} ({slot.wal_status})",
                 "if it does not fall: see `make logs SERVICE=connect`; beyond PostgreSQL's"
                 " max_slot_wal_keep_size changes are lost",
             )
@@ -153,7 +155,8 @@ def _of_workers(settings: Settings, workers: list[Worker]) -> list[Problem]:
     problems = [
         Problem(
             f"{worker.name} is {worker.state}{f': {worker.reason}' if worker.reason else ''}",
-            f"mend it, then: curl -X POST '{address(settings)}/connectors/{worker.connector}"
+            "correct the cause, then:"
+            f" curl -X POST '{address(settings)}/connectors/{worker.connector}"
             "/restart?includeTasks=true'",
         )
         for worker in workers
@@ -178,8 +181,8 @@ def _of_group(settings: Settings, group: Group, positions: list[Position]) -> li
         ]
     return [
         Problem(
-            f"nobody reads {position.topic} {position.partition}",
-            f"the consumers' group is {group.state}: if it stays so, see their logs",
+            f"{position.topic} {position.partition} has no consumer",
+            f"the consumer group is {group.state}: if it stays so, see the consumers' logs",
         )
         for position in positions
         if group.reader(position.topic, position.partition) is None

@@ -3,6 +3,8 @@
 import threading
 from collections.abc import Callable
 
+Report = Callable[[str], None]  # takes one line for the log
+
 
 class StatusReporter:
     """Reports the failures of one service; safe to use from any thread.
@@ -10,24 +12,22 @@ class StatusReporter:
     A failure is reported when ``patience`` tries in a row have failed.
     """
 
-    def __init__(
-        self, say: Callable[[str], None], bad: str, good: str, *, patience: int = 1
-    ) -> None:
-        self._say, self._bad, self._good = say, bad, good
+    def __init__(self, report: Report, failed: str, recovered: str, *, patience: int = 1) -> None:
+        self._report, self._failed, self._recovered = report, failed, recovered
         self._patience = patience
         self._lock = threading.Lock()
-        self._said = False
+        self._reported = False
 
     def failed(self, why: str = "", tries: int = 1) -> None:
-        """Note that it failed, the last ``tries`` times in a row."""
+        """Record that the service failed, the last ``tries`` times in a row."""
         with self._lock:
-            if not self._said and tries >= self._patience:
-                self._said = True
-                self._say(f"{self._bad}: {why}" if why else self._bad)
+            if not self._reported and tries >= self._patience:
+                self._reported = True
+                self._report(f"{self._failed}: {why}" if why else self._failed)
 
     def works(self) -> None:
-        """Note that it works."""
+        """Record that the service works."""
         with self._lock:
-            if self._said:
-                self._said = False
-                self._say(self._good)
+            if self._reported:
+                self._reported = False
+                self._report(self._recovered)

@@ -11,7 +11,7 @@ from rich.table import Table as RichTable
 
 from ingestion.stream.connect import RUNNING, Worker
 from ingestion.stream.offsets import Group, Position
-from ingestion.stream.recent_objects import Landed
+from ingestion.stream.recent_objects import RecentObjects
 from ingestion.stream.slot import Slot
 from ingestion.stream.status import Status
 
@@ -40,7 +40,7 @@ def _source(slot: Slot | None, workers: list[Worker]) -> RichTable:
         )
     if slot is not None:
         state = "lost" if slot.is_lost else "active" if slot.is_active else "inactive"
-        sizes = f"lag {_size(slot.lag_bytes)}, log kept for it {_size(slot.retained_bytes)}"
+        sizes = f"lag {_size(slot.lag_bytes)}, retained WAL {_size(slot.retained_bytes)}"
         grid.add_row(
             f"slot {escape(slot.name)}",
             _state(state, state == "active"),
@@ -50,7 +50,7 @@ def _source(slot: Slot | None, workers: list[Worker]) -> RichTable:
 
 
 def _topic(
-    topic: str, positions: list[Position], landed: dict[int, Landed], group: Group | None
+    topic: str, positions: list[Position], landed: dict[int, RecentObjects], group: Group | None
 ) -> RichTable:
     grid = RichTable(title=f"From {topic} to bronze (times in UTC)")
     for heading in ("partition", "rows landed", "lag", "objects/min", "rows/min"):
@@ -67,13 +67,13 @@ def _topic(
             f"{recent.objects:,}" if recent else "0",
             f"{recent.rows:,}" if recent else "0",
             f"{recent.newest:%m-%d %H:%M:%S}" if recent else "",
-            escape(reader) if reader else _state("nobody", False),
+            escape(reader) if reader else _state("none", False),
         )
     return grid
 
 
 def as_json(status: Status) -> dict[str, Any]:
-    """All of it, with ``ok`` as the verdict."""
+    """All fields, and ``ok``: whether there is no problem."""
     whole = asdict(status)
     for one, position in zip(whole["positions"] or [], status.positions or [], strict=True):
         one["lag"] = position.lag

@@ -16,11 +16,11 @@ from ingestion.tables import Table
 
 # How long the consumers may be down before changes are lost.
 RETENTION = timedelta(days=7)
-_CLOCK = "message.timestamp.type"
+_TIMESTAMP_TYPE = "message.timestamp.type"
 _TOPIC = {
     "retention.ms": str(RETENTION // timedelta(milliseconds=1)),
     # An object's day and hour follow from it: the producer's clock may be anything.
-    _CLOCK: "LogAppendTime",
+    _TIMESTAMP_TYPE: "LogAppendTime",
 }
 # A dead letter is its record and some headers: where the record was just small
 # enough, it must not be too large.
@@ -40,7 +40,7 @@ def topic_of(settings: Settings, table: Table) -> str:
 
 
 def _identifier(part: str) -> str:
-    """What SQL means by an identifier: in quotes as it stands, else in lower case."""
+    """An identifier as SQL reads it: unchanged in quotes, else in lower case."""
     return part[1:-1].replace('""', '"') if part.startswith('"') else part.lower()
 
 
@@ -90,6 +90,6 @@ def _configure(admin: KafkaAdminClient, topic: str, config: dict[str, str]) -> N
     A retention that was changed since is left as it is.
     """
     described = admin.describe_configs([ConfigResource("TOPIC", topic)])["topic"][topic]
-    found = described.get(_CLOCK, {}).get("value")
-    if found != config[_CLOCK]:
+    found = described.get(_TIMESTAMP_TYPE, {}).get("value")
+    if found != config[_TIMESTAMP_TYPE]:
         admin.alter_configs([ConfigResource("TOPIC", topic, config)])

@@ -1,4 +1,4 @@
-"""One object into bronze: tried as often as it takes, landed at most once."""
+"""Uploads one object to bronze: retries until it succeeds, writes it at most once."""
 
 import threading
 
@@ -16,16 +16,16 @@ from ingestion.stream.object_keys import (
 )
 from ingestion.stream.status_reporter import StatusReporter
 
-# Seconds before the second try, and at most; each pause is twice the one before it.
-FIRST_PAUSE = 0.1
-LONGEST_PAUSE = 5.0
+# Each pause between two attempts is twice as long as the one before.
+INITIAL_BACKOFF_SECONDS = 0.1
+MAX_BACKOFF_SECONDS = 5.0
 
 
 class Upload(threading.Thread):
-    """Lands a buffer in the background, so that its consumer can poll meanwhile.
+    """Uploads a buffer in the background, so that its consumer can keep polling.
 
-    It tries until it succeeds or is abandoned. Nobody waits for it when the process
-    ends: what it still lands then, the successor will find.
+    It retries until it succeeds or is abandoned. The process does not wait for it when it
+    exits: an object that still lands then is found by the next consumer.
     """
 
     def __init__(
@@ -62,7 +62,7 @@ class Upload(threading.Thread):
         return self._landed
 
     def abandon(self) -> None:
-        """Try no more. A try that is under way may still succeed."""
+        """Stop retrying. An attempt that is under way may still succeed."""
         self._abandoned.set()
 
     def run(self) -> None:
@@ -75,10 +75,10 @@ class Upload(threading.Thread):
     def _land(self) -> None:
         letters = [DeadLetter.of(self._log, *one) for one in reversed(self.buffer.unreadable)]
         content = memoryview(self.buffer.to_parquet(self._log))
-        pause, tries = FIRST_PAUSE, 0
+        pause, tries = INITIAL_BACKOFF_SECONDS, 0
         while not self._abandoned.is_set():
             try:
-                # Before the object: who meets that one does not look at its records.
+                # Before the object: a consumer that finds the object skips its records.
                 while letters:
                     self._dead_letters.land(letters[-1])
                     letters.pop()
@@ -87,7 +87,7 @@ class Upload(threading.Thread):
                 tries += 1
                 self._status.failed(error.message, tries)
                 self._abandoned.wait(pause)
-                pause = min(2 * pause, LONGEST_PAUSE)
+                pause = min(2 * pause, MAX_BACKOFF_SECONDS)
             else:
                 self._status.works()
                 return
@@ -109,14 +109,14 @@ def landed_offset_of(bronze: Bronze, key: str) -> LandedOffset:
     """How far a partition has landed with this object.
 
     Raises:
-        DataError: it does not say so: no consumer has written it.
+        DataError: the object has no such metadata: no consumer has written it.
     """
     try:
         metadata = bronze.metadata(key)
         return LandedOffset(int(metadata[END]), int(metadata[ROWS_SO_FAR]))
     except (KeyError, ValueError):
         raise DataError(
-            f"{bronze.uri(key)} does not say where it ends",
+            f"{bronze.uri(key)} has no end offset in its metadata",
             "no consumer wrote it: have the bucket's administrator look at it",
         ) from None
 
@@ -124,7 +124,7 @@ def landed_offset_of(bronze: Bronze, key: str) -> LandedOffset:
 def newest_landed_offset(bronze: Bronze, log: TopicPartitionId) -> LandedOffset:
     """How far the partition has landed, as its newest object says.
 
-    It looks through all of the topic's objects: for when Kafka has forgotten.
+    It lists all of the topic's objects: used when the committed offset has expired.
     """
     names = (key for key in bronze.keys(f"{FOLDER}/{log.topic}/") if f"/{log.position}+" in key)
     newest = max(names, key=lambda key: key.rsplit("/", 1)[1], default=None)

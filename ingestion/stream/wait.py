@@ -1,7 +1,7 @@
 """Waits until what is committed in the source has landed."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from psycopg2 import extensions
 from rich.filesize import decimal
@@ -13,32 +13,31 @@ from ingestion.stream.capture import uncaptured
 from ingestion.stream.client import open_admin
 from ingestion.stream.offsets import Position, read_positions
 from ingestion.stream.slot import check_alive, read_slot
+from ingestion.stream.status_reporter import Report
 from ingestion.tables import Table
 
 APPLICATION = "ingestion wait"
-LOOK_SECONDS = 0.1
-
-Say = Callable[[str], None]
+POLL_INTERVAL_SECONDS = 0.1
 
 
 def wait_until_landed(
-    settings: Settings, tables: Sequence[Table], timeout: float, say: Say
+    settings: Settings, tables: Sequence[Table], timeout: float, report: Report
 ) -> None:
     """Return when all that the source had committed at the call is in bronze.
 
-    First Debezium must have brought it to Kafka: it tells the slot only what Kafka has
-    for good, and its heartbeat moves the slot on while the source is quiet. Then the
-    consumers must come to where the logs end at that moment.
+    First it waits for Debezium, which confirms to the slot only what Kafka has stored; its
+    heartbeat advances the slot while the source is idle. Then it waits until the consumers
+    reach the end offsets of that moment.
 
-    ``say`` is told what is waited for.
+    ``report`` is called with what it waits for.
 
     Raises:
-        ServiceError: the time is over, or a service failed.
+        ServiceError: the timeout has passed, or a service failed.
         MissingError: a table is not captured.
         DataError: the slot is lost.
     """
     deadline = time.monotonic() + timeout
-    _wait_for_debezium(settings, tables, deadline, say)
+    _wait_for_debezium(settings, tables, deadline, report)
     with open_admin(settings) as admin:
         ends = _ends(read_positions(admin, settings, tables))
         while behind := [
@@ -46,14 +45,14 @@ def wait_until_landed(
             for position in read_positions(admin, settings, tables)
             if position.landed < ends.get((position.topic, position.partition), 0)
         ]:
-            say(f"waits for the consumers: {_names(behind)}")
+            report(f"waiting for the consumers: {_names(behind)}")
             if time.monotonic() > deadline:
-                raise _late(f"the consumers have not landed {_names(behind)}")
-            time.sleep(LOOK_SECONDS)
+                raise _timeout(f"the consumers have not landed {_names(behind)}")
+            time.sleep(POLL_INTERVAL_SECONDS)
 
 
 def _wait_for_debezium(
-    settings: Settings, tables: Sequence[Table], deadline: float, say: Say
+    settings: Settings, tables: Sequence[Table], deadline: float, report: Report
 ) -> None:
     connection = connect_reader(settings, APPLICATION)
     connection.autocommit = True
@@ -66,16 +65,16 @@ def _wait_for_debezium(
                 )
             target = _committed(cursor)
             while left := _left(cursor, settings.stream_slot, target):
-                say(f"waits for Debezium: {decimal(left)} of the source's log")
+                report(f"waiting for Debezium: {decimal(left)} of WAL to read")
                 if time.monotonic() > deadline:
-                    raise _late(f"Debezium has not read {decimal(left)} of the source's log")
-                time.sleep(LOOK_SECONDS)
+                    raise _timeout(f"Debezium has not read {decimal(left)} of WAL")
+                time.sleep(POLL_INTERVAL_SECONDS)
     finally:
         connection.close()
 
 
 def _committed(cursor: extensions.cursor) -> int:
-    """A position in the log behind every commit until now."""
+    """The WAL position after every commit until now."""
     cursor.execute("SELECT (pg_current_wal_insert_lsn() - '0/0')::bigint")
     return int(one_row(cursor)[0])
 
@@ -94,5 +93,5 @@ def _names(behind: list[Position]) -> str:
     return ", ".join(f"{p.topic} {p.partition} ({p.lag:,} to go)" for p in behind)
 
 
-def _late(what: str) -> IngestionError:
-    return ServiceError(f"the time is over: {what}", "`make stream-status` says what to do")
+def _timeout(what: str) -> IngestionError:
+    return ServiceError(f"timed out: {what}", "`make stream-status` says what to do")

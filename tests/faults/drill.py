@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from ingestion.errors import IngestionError, MissingError, ServiceError
 from ingestion.reconcile.run import reconcile_table
 from ingestion.settings import get_settings
-from ingestion.source.simulator import Plan, simulate
+from ingestion.source.simulator import SimulationPlan, simulate
 from ingestion.storage import Bronze
 from ingestion.stream.object_keys import FOLDER, ROWS
 from ingestion.stream.topics import topic_of
@@ -29,7 +29,7 @@ SECONDS = 5.0
 DBT_SECONDS = (3.0, 20.0)
 # Against a hang, not a claim about speed.
 PATIENCE_SECONDS = 240
-LOOK_SECONDS = 0.2
+POLL_INTERVAL_SECONDS = 0.2
 
 
 @dataclass(frozen=True)
@@ -142,7 +142,7 @@ class Drill:
         """The outcome as far as it is known, and the moment of the fault."""
         with ThreadPoolExecutor(1) as pool:
             begun, stop = threading.Event(), threading.Event()
-            plan = Plan(RATE, seed=self._scene.dice.randrange(2**31), keep_going=True)
+            plan = SimulationPlan(RATE, seed=self._scene.dice.randrange(2**31), keep_going=True)
             simulation = pool.submit(simulate, self._settings, plan, stop, lambda _: begun.set())
             try:
                 begun.wait(PATIENCE_SECONDS)
@@ -175,7 +175,7 @@ class Drill:
         while ailing := self._ailing():
             if time.monotonic() > deadline:
                 raise NotWellError(ailing)
-            time.sleep(LOOK_SECONDS)
+            time.sleep(POLL_INTERVAL_SECONDS)
 
     def _ailing(self) -> str | None:
         """Why not all is well; None if the services are, and all has landed and can be queried."""

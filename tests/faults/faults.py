@@ -18,7 +18,7 @@ from ingestion.stream.member import SESSION_MS, Member, consumer_options
 from ingestion.stream.topics import topic_of
 from ingestion.tables import load_tables
 from tests.faults.scene import Scene
-from tests.s3_proxy import Mode
+from tests.s3_proxy import ProxyMode
 
 # Does it, and returns when its cause is over; says what exactly it did.
 Strike = Callable[[Scene], str]
@@ -77,7 +77,7 @@ def make_zombie(scene: Scene) -> str:
     seconds = SESSION_MS / 1000 + scene.dice.uniform(3, 9)
     scene.proxy.released.clear()
     with ExitStack() as sleep:
-        with scene.spoiled(Mode.hold):
+        with scene.spoiled(ProxyMode.hold):
             time.sleep(2 * FLUSH_SECONDS)  # by then it has tried to store something
             sleep.enter_context(scene.frozen(name))
         time.sleep(seconds)
@@ -86,7 +86,7 @@ def make_zombie(scene: Scene) -> str:
     return f"{name}, {seconds:.1f} s"
 
 
-def spoil(mode: Mode) -> Strike:
+def spoil(mode: ProxyMode) -> Strike:
     """Let the proxy before MinIO misbehave for some seconds."""
 
     def strike(scene: Scene) -> str:
@@ -98,7 +98,7 @@ def spoil(mode: Mode) -> Strike:
     return strike
 
 
-def kill_consumers_while(mode: Mode) -> Strike:
+def kill_consumers_while(mode: ProxyMode) -> Strike:
     """Kill the consumers when each has something that is on its way, or stuck."""
 
     def strike(scene: Scene) -> str:
@@ -136,7 +136,7 @@ def take(partition: int, reads: Event) -> None:
     client = KafkaConsumer(**options)
     taken = [TopicPartition(topic_of(settings, table), partition)]
     client.assign(taken)
-    consumer = Consumer(settings, client, say=lambda _: reads.set())
+    consumer = Consumer(settings, client, report=lambda _: reads.set())
     consumer.on_partitions_assigned(taken)
     while True:
         # Who has just lost begins later, and would lose again and again: now this one
@@ -169,11 +169,11 @@ FAULTS = (
     Fault("frozen: a consumer", freeze("consumer", 3, 10)),
     Fault("frozen: a consumer, until it is a zombie", make_zombie),
     Fault("two consumers of one partition", own_twice),
-    Fault("killed: all consumers, MinIO refusing", kill_consumers_while(Mode.refuse)),
-    Fault("killed: all consumers, MinIO slow", kill_consumers_while(Mode.slow)),
-    Fault("killed: all consumers, answers lost", kill_consumers_while(Mode.deaf)),
-    Fault("MinIO answers 503", spoil(Mode.refuse)),
-    Fault("MinIO answers 507, disk full", spoil(Mode.full)),
-    Fault("MinIO is slow", spoil(Mode.slow)),
-    Fault("MinIO's answers are lost", spoil(Mode.deaf)),
+    Fault("killed: all consumers, MinIO refusing", kill_consumers_while(ProxyMode.refuse)),
+    Fault("killed: all consumers, MinIO slow", kill_consumers_while(ProxyMode.slow)),
+    Fault("killed: all consumers, answers lost", kill_consumers_while(ProxyMode.deaf)),
+    Fault("MinIO answers 503", spoil(ProxyMode.refuse)),
+    Fault("MinIO answers 507, disk full", spoil(ProxyMode.full)),
+    Fault("MinIO is slow", spoil(ProxyMode.slow)),
+    Fault("MinIO's answers are lost", spoil(ProxyMode.deaf)),
 )

@@ -9,7 +9,7 @@ import psutil
 
 from infra.native.stack import Supervisor
 from infra.services import SERVICES
-from tests.s3_proxy import Mode, S3Proxy
+from tests.s3_proxy import ProxyMode, S3Proxy
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ class Scene:
             process.resume()
 
     @contextmanager
-    def spoiled(self, mode: Mode) -> Iterator[None]:
+    def spoiled(self, mode: ProxyMode) -> Iterator[None]:
         """Let MinIO misbehave during the block."""
         assert self.proxy
         before = self.proxy.spoiled
@@ -63,7 +63,7 @@ class Scene:
         try:
             yield
         finally:
-            self.proxy.mode = Mode.passing
+            self.proxy.mode = ProxyMode.passing
         if self.proxy.spoiled == before:
             raise RuntimeError("nobody asked MinIO for anything: nothing was hurt")
 

@@ -170,7 +170,7 @@ class Changes:
         """A consumer that took partitions by itself, whoever has them in the group."""
         taken = [TopicPartition(self.topic, partition) for partition in partitions]
         client.assign(taken)
-        consumer = Consumer(self.settings, client, say=print)
+        consumer = Consumer(self.settings, client, report=print)
         consumer.on_partitions_assigned(taken)
         return consumer
 

@@ -269,7 +269,7 @@ def test_a_source_whose_log_went_back_is_refused(corner: Any, mode: str) -> None
     (real,) = corner.land()
     ahead = real.model_copy(update={"snapshot_id": real.snapshot_id + "1", "lsn": 2 * real.lsn})
     land_manifest(corner.bronze, ahead)
-    with pytest.raises(DataError, match=f"{table}: the source is behind snapshot") as failure:
+    with pytest.raises(DataError, match=f"{table}: the source is older than snapshot") as failure:
         corner.land(mode)
     assert ahead.snapshot_id in failure.value.message
     assert f"{table}+*.json" in failure.value.hint

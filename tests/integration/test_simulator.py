@@ -20,7 +20,7 @@ from ingestion.settings import Settings
 from ingestion.source.generator import generate_chunks
 from ingestion.source.load import replace_content
 from ingestion.source.probe import Probed, probe
-from ingestion.source.simulator import Plan, Simulated, simulate
+from ingestion.source.simulator import Simulated, SimulationPlan, simulate
 
 FAST = 1e6  # changes a second: as fast as can be
 
@@ -54,7 +54,7 @@ class Desk:
         return rows
 
     def simulate(self, rate: float = FAST, **plan: Any) -> Simulated:
-        return simulate(self.settings, Plan(rate, schema=self.schema, **plan))
+        return simulate(self.settings, SimulationPlan(rate, schema=self.schema, **plan))
 
     def audited(self) -> tuple[int, int, int]:
         """Rows inserted, updated and deleted."""
@@ -167,7 +167,8 @@ def test_one_session_does_the_same_for_the_same_seed(corner: Any) -> None:
     def digest(seed: int) -> Any:
         replace_content(corner.settings, generate_chunks(500, 1), schema=corner.schema)
         simulate(
-            corner.settings, Plan(FAST, changes=500, workers=1, seed=seed, schema=corner.schema)
+            corner.settings,
+            SimulationPlan(FAST, changes=500, workers=1, seed=seed, schema=corner.schema),
         )
         return corner.sql(
             "SELECT md5(string_agg((to_jsonb(t) - 'created_at' - 'updated_at')::text, ''"
@@ -190,7 +191,7 @@ def test_an_empty_table_is_filled(corner: Any) -> None:
 def test_a_table_that_is_replaced_meanwhile_is_worked_on(desk: Desk) -> None:
     stop = threading.Event()
     with ThreadPoolExecutor(1) as pool:
-        plan = Plan(200, schema=desk.schema)
+        plan = SimulationPlan(200, schema=desk.schema)
         running = pool.submit(simulate, desk.settings, plan, stop)
         try:
             desk.wait_for_changes(20)
@@ -214,7 +215,7 @@ def test_a_row_that_another_session_holds_is_passed_over(desk: Desk) -> None:
 
 def test_a_missing_table_is_said(corner: Any) -> None:
     with pytest.raises(MissingError, match="does not exist"):
-        simulate(corner.settings, Plan(schema=corner.schema))
+        simulate(corner.settings, SimulationPlan(schema=corner.schema))
 
 
 def test_ctrl_c_ends_it_with_the_summary(desk: Desk) -> None:
@@ -273,7 +274,7 @@ def test_a_server_that_goes_away_is_waited_for(
 ) -> None:
     stop = threading.Event()
     with own_user(desk, administrator) as change_user, ThreadPoolExecutor(1) as pool:
-        plan = Plan(300, schema=desk.schema, keep_going=True)
+        plan = SimulationPlan(300, schema=desk.schema, keep_going=True)
         running = pool.submit(simulate, desk.settings, plan, stop)
         try:
             desk.wait_for_changes(50)

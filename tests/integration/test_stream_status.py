@@ -65,7 +65,7 @@ class Stream(Changes):
         )
 
     def wait(self, timeout: float = 120) -> None:
-        wait_until_landed(self.settings, [self.table], timeout, say=lambda _: None)
+        wait_until_landed(self.settings, [self.table], timeout, report=lambda _: None)
 
     def late(self) -> ServiceError:
         """What waiting in vain says."""
@@ -158,7 +158,7 @@ def test_a_stream_that_is_well_says_so(stream: Stream, monkeypatch: pytest.Monke
 def test_what_is_wrong_is_said_with_what_to_do(stream: Stream) -> None:
     wrong = problems(stream.status())
     assert "things are not captured" in wrong
-    assert "nobody reads the replication slot" in wrong
+    assert "the replication slot has no reader" in wrong
     assert "not in the consumers' group: consumer-1, consumer-2" in wrong
     stream.capture()
     stream.start_debezium()
@@ -169,7 +169,7 @@ def test_what_is_wrong_is_said_with_what_to_do(stream: Stream) -> None:
         stream.stop_debezium()
         wrong = problems(stream.status())
     assert "not captured" not in wrong
-    assert "nobody reads the replication slot" in wrong
+    assert "the replication slot has no reader" in wrong
     assert f"connector {stream.corner.schema} is STOPPED" in wrong
     assert "not in the consumers' group: consumer-2" in wrong
     assert "records that could not be read: 1" in wrong
@@ -185,7 +185,7 @@ def test_a_slot_that_is_gone_is_replaced_and_the_stream_goes_on(stream: Stream) 
     with stream.consumer():
         stream.insert(1, 100)
         stream.wait()
-        with pytest.raises(DataError, match="can go on"):
+        with pytest.raises(DataError, match="is usable"):
             reset_slot(stream.settings, print, connector=name)
         stream.stop_debezium()
         with closing(connect_capture(stream.settings, "test")) as log, log.cursor() as cursor:

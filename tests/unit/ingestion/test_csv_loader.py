@@ -91,7 +91,7 @@ def test_a_header_may_be_quoted_and_have_a_byte_order_mark(tmp_path: Path, heade
         (f"{HEADER}\n{GOOD.replace('71948.0', '7.1948e14')}\n", "'7.1948e14' is not between 0 an"),
         (f"{HEADER}\n{GOOD.replace('71948.0', '1e999')}\n", "'1e999' is not between 0 an"),
         (f"{HEADER}\n{GOOD[:-2]}\n", "line 2: has 13 values, not 14: column 'loan_status'"),
-        (f"{HEADER}\n{GOOD},9\n", "line 2: has 15 values, not 14: '9' stands after"),
+        (f"{HEADER}\n{GOOD},9\n", "line 2: has 15 values, not 14: '9' follows"),
         (f"{HEADER}\n{GOOD.replace('RENT', '')}\n", "line 2: column 'person_home_ownership' is"),
         (f"{HEADER}\n{GOOD.replace('22.0', '22.5')}\n", "column 'person_age': '22.5' is not a wh"),
         (f"{HEADER}\n{GOOD.replace('22.0', '-1')}\n", "column 'person_age': '-1' is not between"),

@@ -17,7 +17,7 @@ from ingestion.source.changes import (
     MIX,
     ROLLED_BACK_SHARE,
     Applications,
-    Desk,
+    ChangePlanner,
     Kind,
     Transaction,
 )
@@ -27,11 +27,11 @@ from ingestion.source.csv_values import PARSERS
 from ingestion.source.generator import generate_tables
 from ingestion.source.outage import Outage
 from ingestion.source.pace import CATCH_UP_SECONDS, Pace
-from ingestion.source.simulator import Plan, Simulated
+from ingestion.source.simulator import Simulated, SimulationPlan
 
 
 def draw(transactions: int, *, seed: int = 1, number: int = 0) -> list[Transaction]:
-    desk = Desk(Applications(seed, 1, 1000), seed, number)
+    desk = ChangePlanner(Applications(seed, 1, 1000), seed, number)
     return [desk.transaction(desk.size()) for _ in range(transactions)]
 
 
@@ -102,7 +102,7 @@ def test_new_keys_follow_the_greatest_and_others_are_known(many: list[Transactio
 
 
 def test_an_empty_table_gets_applications_first() -> None:
-    desk = Desk(Applications(1, lowest=1, greatest=0), seed=1, number=0)
+    desk = ChangePlanner(Applications(1, lowest=1, greatest=0), seed=1, number=0)
     ((kind, rows),) = desk.transaction(20).statements
     assert kind is Kind.new
     assert [row["application_id"] for row in rows] == list(range(1, 21))
@@ -198,7 +198,7 @@ def test_an_outage_is_said_once_for_all_sessions(capfd: pytest.CaptureFixture[st
 
 @pytest.mark.parametrize("rate", [0.01, 500, 50_000])
 def test_sessions_do_not_spend_their_time_pausing(rate: float) -> None:
-    plan = Plan(rate=rate)
+    plan = SimulationPlan(rate=rate)
     a_second = rate / MEAN_SIZE * plan.pause_share
     assert 0 < plan.pause_share <= 0.05
     assert a_second <= plan.workers / 20 + 1e-9

@@ -176,5 +176,5 @@ def test_the_end_of_a_chain_is_that_of_its_newest_object() -> None:
 def test_an_object_that_no_consumer_wrote_is_an_error() -> None:
     bucket = Bucket()
     bucket.put_first("key", b"", "", {})
-    with pytest.raises(DataError, match="s3://bucket/key does not say"):
+    with pytest.raises(DataError, match="s3://bucket/key has no end offset"):
         landed_offset_of(bucket, "key")  # type: ignore[arg-type]

@@ -32,20 +32,20 @@ def well() -> Status:
 
 def test_a_stream_that_is_well_has_no_problem() -> None:
     assert find_problems(SETTINGS, well()) == []
-    assert find_problems(SETTINGS, Status()) == []  # who did not answer is said elsewhere
+    assert find_problems(SETTINGS, Status()) == []  # read_status reports what did not answer
 
 
 @pytest.mark.parametrize(
     ("changed", "complaint"),
     [
         ({"uncaptured": ("public.a",)}, "the changes of public.a are not captured"),
-        ({"slot": replace(SLOT, is_active=False)}, "nobody reads the replication slot"),
+        ({"slot": replace(SLOT, is_active=False)}, "the replication slot has no reader"),
         (
             {"slot": replace(SLOT, wal_status="lost", invalidation_reason="x")},
             r"slot is lost \(x\)",
         ),
-        ({"slot": replace(SLOT, wal_status="extended")}, r"keeps 1 bytes* \(extended\)"),
-        ({"slot": replace(SLOT, lag_bytes=LAG_BYTES + 1)}, r"256\.0 MB of log behind"),
+        ({"slot": replace(SLOT, wal_status="extended")}, r"retains 1 bytes* \(extended\)"),
+        ({"slot": replace(SLOT, lag_bytes=LAG_BYTES + 1)}, r"256\.0 MB of WAL behind"),
         ({"workers": []}, "Connect has no connector"),
         ({"workers": [RUNNING]}, "connector c has no task"),
         (
@@ -57,7 +57,7 @@ def test_a_stream_that_is_well_has_no_problem() -> None:
             "connector c is PAUSED$",
         ),
         ({"group": Group("Dead", {})}, "not in the consumers' group: consumer-1, consumer-2"),
-        ({"group": Group("Stable", {**GROUP.members, "g-2": []})}, "nobody reads t 1"),
+        ({"group": Group("Stable", {**GROUP.members, "g-2": []})}, "t 1 has no consumer"),
         ({"positions": [Position("t", 0, 0, 0, LAG_RECORDS + 1)]}, "t 0: 100,001 records have not"),
         ({"waiting_letters": 3}, "records that could not be read: 3"),
     ],
