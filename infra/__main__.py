@@ -13,7 +13,7 @@ from infra.provision import MAKERS, environment, provision
 from infra.services import find_service, trino_healthy
 
 app = typer.Typer(
-    help="Settings, programs and SQL of the lakehouse, whatever runs its services.",
+    help="Settings, programs and SQL of the lakehouse, for both runtimes.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )

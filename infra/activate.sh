@@ -11,5 +11,5 @@ eval "$("$LAKEHOUSE_REPO/.venv/bin/dotenv" -f "$LAKEHOUSE_ENV" list --format exp
 export NO_PROXY="${NO_PROXY:+$NO_PROXY,}127.0.0.1" # loopback never goes through a proxy
 export no_proxy="$NO_PROXY"
 PATH="$LAKEHOUSE_REPO/.venv/bin:$PATH"
-# Feast finds its online store here (feast_repo/feature_store.yaml), in whatever folder.
+# Feast imports its online store from here (feast_repo/feature_store.yaml), in any folder.
 export PYTHONPATH="$LAKEHOUSE_REPO"

@@ -8,7 +8,6 @@ import json
 import shutil
 import tempfile
 import uuid
-from collections.abc import Mapping
 from itertools import chain
 from pathlib import Path
 from string import Template
@@ -22,11 +21,10 @@ from minio.credentials.providers import StaticProvider
 from minio.lifecycleconfig import Expiration, LifecycleConfig, Rule
 from minio.minioadmin import MinioAdmin
 
+from infra.env import Env
 from infra.errors import LakehouseError
 from infra.paths import INFRA
 from infra.process import run
-
-Settings = Mapping[str, str]
 
 INITDB_HINT = "check the disk; root needs user namespaces for it: else run as an ordinary user"
 KAFKA_HINT = "check the disk; a half-made folder `kafka` in the state folder may be deleted"
@@ -48,8 +46,8 @@ BUCKETS = ("BRONZE", "SILVER", "GOLD", "EXCHANGE", "MLFLOW")
 METASTORE_SCHEMA = "scripts/metastore/upgrade/postgres/hive-schema-4.0.0.postgres.sql"
 
 
-def init_database_cluster(env: Settings) -> None:
-    """Make PostgreSQL's data folder; a half-made one is made anew."""
+def init_database_cluster(env: Env) -> None:
+    """Create PostgreSQL's data directory; replace an incomplete one."""
     data = Path(env["LAKEHOUSE_STATE"], "postgres")
     if data.exists():
         return
@@ -64,7 +62,7 @@ def init_database_cluster(env: Settings) -> None:
     partial.rename(data)
 
 
-def create_databases(env: Settings) -> None:
+def create_databases(env: Env) -> None:
     """Users and databases, and the metastore's tables if it has none yet."""
     psql(
         env,
@@ -86,7 +84,7 @@ def create_databases(env: Settings) -> None:
         psql(env, user, password, env["METASTORE_DB"], ["--single-transaction", "-f", schema])
 
 
-def format_kafka(env: Settings) -> None:
+def format_kafka(env: Env) -> None:
     """Make the broker's data folder, under a cluster id of its own."""
     if Path(env["LAKEHOUSE_STATE"], "kafka/meta.properties").exists():
         return
@@ -97,10 +95,10 @@ def format_kafka(env: Settings) -> None:
     run([*command, "--config", f"{INFRA}/kafka/kraft.properties"], KAFKA_HINT, env)
 
 
-def register_connector(env: Settings) -> None:
-    """Tell Connect what Debezium shall do (infra/debezium/source.json).
+def register_connector(env: Env) -> None:
+    """Register Debezium's connector (infra/debezium/source.json) at Connect.
 
-    The same configuration again changes nothing, another one takes its place.
+    The same configuration again changes nothing, another one replaces it.
     """
     url = f"http://{env['CONNECT_HOST']}:{env['CONNECT_PORT']}/connectors/source/config"
     config = json.loads((INFRA / "debezium/source.json").read_text())
@@ -111,7 +109,7 @@ def register_connector(env: Settings) -> None:
         )
 
 
-def create_buckets(env: Settings) -> None:
+def create_buckets(env: Env) -> None:
     """The buckets, and a user with policies for each that uses them."""
     endpoint = f"{env['MINIO_HOST']}:{env['MINIO_PORT']}"
     root = StaticProvider(env["MINIO_ROOT_USER"], env["MINIO_ROOT_PASSWORD"])
@@ -138,7 +136,7 @@ def create_buckets(env: Settings) -> None:
             admin.attach_policy(missing, access_key)
 
 
-def create_schemas(env: Settings) -> None:
+def create_schemas(env: Env) -> None:
     """The layers' schemas (infra/trino/schemas.sql)."""
     text = Template((INFRA / "trino/schemas.sql").read_text()).substitute(env)
     statements = sqlparse.split(sqlparse.format(text, strip_comments=True))
@@ -147,14 +145,14 @@ def create_schemas(env: Settings) -> None:
             connection.cursor().execute(statement.rstrip(";")).fetchall()
 
 
-def make_metrics_folder(env: Settings) -> None:
+def make_metrics_folder(env: Env) -> None:
     """Where the feature server counts: one file a process, which none of them deletes."""
     folder = Path(env["LAKEHOUSE_STATE"], "run/feature_metrics")
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
 
 
-def psql(env: Settings, user: str, password: str, database: str, arguments: list[str]) -> str:
+def psql(env: Env, user: str, password: str, database: str, arguments: list[str]) -> str:
     command = [f"{env['POSTGRES_BIN']}/psql", "--no-psqlrc", "--quiet", "-v", "ON_ERROR_STOP=1"]
     command += ["-h", env["POSTGRES_HOST"], "-p", env["POSTGRES_PORT"], "-U", user, "-d", database]
     return run([*command, *arguments], PSQL_HINT, {**env, "PGPASSWORD": password})

@@ -4,6 +4,7 @@ import os
 import secrets
 import subprocess
 import sys
+from collections.abc import Mapping
 from importlib.metadata import distribution
 from pathlib import Path
 
@@ -15,6 +16,8 @@ from infra.paths import INFRA, REPO
 EXAMPLE = REPO / ".env.example"
 PORT_SUFFIX = "_PORT"
 
+Env = Mapping[str, str]  # the settings by name, as in .env
+
 
 def env_file() -> Path:
     """The file that ENV_FILE names (the tests have a stack of their own), or .env."""
@@ -24,7 +27,7 @@ def env_file() -> Path:
 def ensure_env(file: Path, state: str | None = None, port_offset: int = 0) -> None:
     """Write what `file` lacks of .env.example, with secrets made up; keep the rest.
 
-    `state` and `port_offset` set a second stack beside the first.
+    `state` and `port_offset` configure a second stack.
     """
     if file.exists():
         present, wanted = (dotenv_values(f, interpolate=False) for f in (file, EXAMPLE))
@@ -75,7 +78,7 @@ def load_env() -> dict[str, str]:
 
 
 def choose_runtime(name: str) -> bool:
-    """End what another runtime runs, and remember which one `make down` shall mean.
+    """Stop what another runtime runs, and remember the runtime for `make down`.
 
     Returns whether it was another one, or none, before.
     """

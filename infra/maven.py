@@ -73,7 +73,7 @@ def download(artifact: Artifact, folder: Path, progress: Progress | None = None)
         component = project.at_version(artifact.version)
         try:
             file = component.artifact(artifact.classifier, artifact.packaging).resolve()
-        except Exception as error:  # whatever the network or the repository raised
+        except Exception as error:  # any failure of the network or the repository
             raise LakehouseError(
                 f"could not download {artifact} from Maven Central: {error}",
                 "check the network (or the proxy settings) and run it again",

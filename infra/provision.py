@@ -1,8 +1,8 @@
 """Makes what the stack runs: downloads, one build, warm starts, Airflow's environment.
 
-Each program is in a folder of the user's cache whose name tells its version and the
-digest of its lock. It is made beside that name and renamed when complete, so
-that an interrupted run leaves nothing that a later one could take for whole.
+Each program is in a folder of the user's cache that is named by its version and the
+digest of its lock. It is built under a temporary name and renamed when complete, so that
+a later run never uses the result of an interrupted one.
 """
 
 import fcntl
@@ -82,7 +82,7 @@ def provision(names: list[str]) -> None:
 def provisioning(names: list[str], console: Console) -> Iterator[dict[str, Future[None]]]:
     """What `provision` does, while the block runs: the end of each program that was missing.
 
-    `console` shows the progress; what else is printed meanwhile must go there, too.
+    `console` shows the progress; other output during the block must go there, too.
     """
     missing = [name for name in names if is_missing(name)]
     if not missing:
@@ -246,17 +246,17 @@ def unpack(server: Artifact, sha256: str, folder: Path, report: Report) -> None:
 
 def make_minio(folder: Path, report: Report) -> None:
     why = "MinIO publishes no binaries"
-    build_go(MINIO_MODULE, "minio", minio_flags(), folder / "minio", say(why, report))
+    build_go(MINIO_MODULE, "minio", minio_flags(), folder / "minio", prefixed(why, report))
 
 
 def make_compose(folder: Path, report: Report) -> None:
     version = VERSIONS["go"]["compose"].split("@")[1]
     flags = f"-s -w -X github.com/docker/compose/v5/internal.Version={version}"
     why = "not in a package registry"
-    build_go(COMPOSE_MODULE, "compose", flags, folder / "docker-compose", say(why, report))
+    build_go(COMPOSE_MODULE, "compose", flags, folder / "docker-compose", prefixed(why, report))
 
 
-def say(why: str, report: Report) -> Report:
+def prefixed(why: str, report: Report) -> Report:
     return lambda what, done: report(f"{why}: {what}", done)
 
 
@@ -355,9 +355,9 @@ MAKERS: dict[str, Callable[[Path, Report], None]] = {
     "kafka": make_kafka,
     "debezium": make_debezium,
 }
-# What people use beside the services.
+# Clients that people use.
 CLIENTS = ["trino-cli", "trino-jdbc"]
-# What no service needs: whoever uses it asks for it.
+# Not needed by a service: installed on request.
 OLDER_SERVERS = [name for name in VERSIONS["maven"] if name.startswith("postgres-")]
 TOOLS: dict[str, Callable[[Path, Report], None]] = {
     "chromium": make_chromium,

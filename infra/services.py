@@ -2,7 +2,7 @@
 
 import socket
 import subprocess
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 
@@ -13,9 +13,8 @@ from kafka.errors import KafkaError
 
 from infra import bootstrap
 from infra.airflow import bootstrap as airflow
+from infra.env import Env
 from infra.errors import LakehouseError
-
-Settings = Mapping[str, str]
 
 
 @dataclass(frozen=True)
@@ -29,37 +28,37 @@ class Service:
 
     name: str
     ports: tuple[str, ...]
-    healthy: Callable[[Settings], bool]
+    healthy: Callable[[Env], bool]
     where: str
-    # Who may log in there: `make status` says it.
+    # The login that `make status` prints.
     login: str = ""
     needs: tuple[str, ...] = ()
-    # What it runs or its set-up reads, as provision.py names it.
+    # The programs that it or its set-up runs, by their names in provision.py.
     runs: tuple[str, ...] = ()
-    prepare: Callable[[Settings], None] = lambda _: None
-    setup: Callable[[Settings], None] = lambda _: None
+    prepare: Callable[[Env], None] = lambda _: None
+    setup: Callable[[Env], None] = lambda _: None
     setup_needs: tuple[str, ...] = ()
     # The setting that says how many equal processes there are, or the names of its
     # parts; without either, it is one process.
     count: str = ""
     parts: tuple[str, ...] = ()
-    # How it is asked to stop, and after how many seconds it is killed.
+    # The signal that stops it, and after how many seconds it is killed.
     stop_signal: str = "TERM"
     stop_seconds: int = 10
-    # Only started by its name: it costs memory, and not everybody needs it.
+    # Only started by its name: it takes memory, and most users do not need it.
     by_name: bool = False
 
     @property
     def programs(self) -> list[str]:
-        """What runs of it, whichever runtime runs it and how many of each."""
+        """Its programs, without their number, the same in both runtimes."""
         return [f"{self.name}-{part}" for part in self.parts] or [self.name]
 
-    def listens(self, env: Settings) -> dict[int, str]:
+    def listens(self, env: Env) -> dict[int, str]:
         """The ports of all its processes, each with the setting that says it."""
         number = len(self.processes(env)) if self.count else 1
         return {int(env[port]) + n: port for port in self.ports for n in range(number)}
 
-    def processes(self, env: Settings) -> list[str]:
+    def processes(self, env: Env) -> list[str]:
         """Its processes, as supervisor names them."""
         if self.count:
             numbers = range(1, int(env[self.count]) + 1)
@@ -67,17 +66,17 @@ class Service:
         return self.programs
 
 
-def postgres_healthy(env: Settings) -> bool:
+def postgres_healthy(env: Env) -> bool:
     command = [f"{env['POSTGRES_BIN']}/pg_isready", "-q"]
     command += ["-h", env["POSTGRES_HOST"], "-p", env["POSTGRES_PORT"]]
     return subprocess.run(command, check=False).returncode == 0
 
 
-def minio_healthy(env: Settings) -> bool:
+def minio_healthy(env: Env) -> bool:
     return get(f"{env['S3_ENDPOINT']}/minio/health/ready") is not None
 
 
-def hive_healthy(env: Settings) -> bool:
+def hive_healthy(env: Env) -> bool:
     """The metastore opens its port only when it is ready."""
     try:
         socket.create_connection((env["METASTORE_HOST"], int(env["METASTORE_PORT"])), 1).close()
@@ -86,15 +85,15 @@ def hive_healthy(env: Settings) -> bool:
     return True
 
 
-def trino_healthy(env: Settings) -> bool:
+def trino_healthy(env: Env) -> bool:
     answer = get(f"http://{env['TRINO_HOST']}:{env['TRINO_PORT']}/v1/info")
     return answer is not None and not answer.json()["starting"]
 
 
-def trino_workers_healthy(env: Settings) -> bool:
-    """Whoever gives out the work knows of each."""
+def trino_workers_healthy(env: Env) -> bool:
+    """The coordinator knows all workers."""
     if not (wanted := int(env["TRINO_WORKERS"])):
-        return True  # usual, and no reason to ask Trino at every start
+        return True  # the default: skip the query
     host, port = env["TRINO_HOST"], int(env["TRINO_PORT"])
     sql = "select count(*) from system.runtime.nodes where not coordinator and state = 'active'"
     with (
@@ -106,19 +105,19 @@ def trino_workers_healthy(env: Settings) -> bool:
     return False
 
 
-def kafka_healthy(env: Settings) -> bool:
-    """The broker opens its port early, and answers when it can be used."""
+def kafka_healthy(env: Env) -> bool:
+    """The broker opens its port early; it answers requests when it is ready."""
     with suppress(KafkaError), admin(env) as kafka:
         kafka.list_topics()
         return True
     return False
 
 
-def connect_healthy(env: Settings) -> bool:
+def connect_healthy(env: Env) -> bool:
     return get(f"http://{env['CONNECT_HOST']}:{env['CONNECT_PORT']}/connectors") is not None
 
 
-def consumers_healthy(env: Settings) -> bool:
+def consumers_healthy(env: Env) -> bool:
     """Each consumer is a member of the group."""
     with suppress(KafkaError), admin(env) as kafka:
         group = kafka.describe_groups([env["STREAM_GROUP"]])[env["STREAM_GROUP"]]
@@ -128,16 +127,16 @@ def consumers_healthy(env: Settings) -> bool:
     return False
 
 
-def features_healthy(env: Settings) -> bool:
+def features_healthy(env: Env) -> bool:
     address = f"http://{env['FEATURE_SERVER_HOST']}:{env['FEATURE_SERVER_PORT']}"
     return get(f"{address}/health") is not None
 
 
-def mlflow_healthy(env: Settings) -> bool:
+def mlflow_healthy(env: Env) -> bool:
     return get(f"http://{env['MLFLOW_HOST']}:{env['MLFLOW_PORT']}/health") is not None
 
 
-def airflow_healthy(env: Settings) -> bool:
+def airflow_healthy(env: Env) -> bool:
     answer = get(f"http://{env['AIRFLOW_HOST']}:{env['AIRFLOW_PORT']}/api/v2/monitor/health")
     return answer is not None and all(
         part["status"] == "healthy" for part in answer.json().values()
@@ -145,8 +144,8 @@ def airflow_healthy(env: Settings) -> bool:
 
 
 @contextmanager
-def admin(env: Settings) -> Iterator[KafkaAdminClient]:
-    """A client that gives up soon: whoever asks for health asks again."""
+def admin(env: Env) -> Iterator[KafkaAdminClient]:
+    """A client with short timeouts: health checks are repeated."""
     client = KafkaAdminClient(
         bootstrap_servers=f"{env['KAFKA_HOST']}:{env['KAFKA_PORT']}",
         request_timeout_ms=3000,
@@ -279,7 +278,7 @@ def find_service(name: str) -> Service:
 
 
 def choose_services(names: list[str] | None, without: list[str] | None = None) -> list[Service]:
-    """The named services and those that they need; all, if none is named, but some."""
+    """The named services (default: all) except `without`, and the services that they need."""
     known = {service.name: service for service in SERVICES}
     if unknown := {*(names or []), *(without or [])} - known.keys():
         raise LakehouseError(
@@ -287,7 +286,7 @@ def choose_services(names: list[str] | None, without: list[str] | None = None) -
         )
     usual = [name for name, service in known.items() if not service.by_name]
     chosen = set(names or usual) - set(without or [])
-    for service in reversed(SERVICES):  # each stands behind those that it needs
+    for service in reversed(SERVICES):  # each is listed after those that it needs
         if service.name in chosen:
             chosen |= {*service.needs, *service.setup_needs}
     return [service for service in SERVICES if service.name in chosen]

@@ -1,9 +1,9 @@
 """`python -m infra.upkeep`: keeps the files of dbt's tables few, and says how few.
 
 Every run of dbt leaves small files, lists of deleted rows, old snapshots. What
-Trino is to do about it, table by table, stands in `meta` in dbt_project.yml.
+Trino is to do about it, table by table, is in `meta` in dbt_project.yml.
 
-dbt comes first. Rewriting a table makes a MERGE into it fail that began before
+dbt has priority. Rewriting a table makes a MERGE into it fail that began before
 the rewriting ended; so a table is rewritten while dbt is quiet, and that is
 called off when dbt begins.
 """
@@ -35,22 +35,22 @@ from infra.errors import LakehouseError
 from infra.paths import REPO
 from infra.services import trino_healthy
 
-# In this order: what one leaves behind, a later one takes away.
+# In this order: later operations remove what earlier ones leave.
 REWRITES = ("optimize",)
 OPERATIONS = (*REWRITES, "analyze", "expire_snapshots", "remove_orphan_files")
-# One of dbt's statements follows the other sooner than this.
+# Pauses between the statements of one dbt run are shorter than this.
 QUIET_SECONDS = 5
-PATIENCE_SECONDS = 600
-LOOK_SECONDS = 0.5
-# The table was changed meanwhile, by another writer than dbt.
-LOST = {"ICEBERG_COMMIT_ERROR", "TRANSACTION_CONFLICT"}
+MAX_WAIT_SECONDS = 600
+POLL_INTERVAL_SECONDS = 0.5
+# Another writer than dbt changed the table during the statement.
+COMMIT_CONFLICTS = {"ICEBERG_COMMIT_ERROR", "TRANSACTION_CONFLICT"}
 
 out = Console(width=None if sys.stdout.isatty() else 200, highlight=False)
 
 
 @dataclass(frozen=True)
-class Table:
-    """A table of dbt's, and what its `meta` says is to be done to it."""
+class DbtTable:
+    """A table of dbt's, and the maintenance that its `meta` declares."""
 
     database: str
     schema: str
@@ -61,7 +61,7 @@ class Table:
         return f"{self.schema}.{self.name}"
 
     def hidden(self, kind: str) -> str:
-        """One of the tables in which Iceberg describes it."""
+        """One of Iceberg's metadata tables."""
         return f'{self.database}.{self.schema}."{self.name}${kind}"'
 
     def statements(self) -> dict[str, str]:
@@ -92,10 +92,10 @@ class Files:
 
 
 @dataclass(frozen=True)
-class Done:
-    """What became of a table."""
+class Maintained:
+    """A table before and after maintenance."""
 
-    table: Table
+    table: DbtTable
     before: Files
     after: Files
     problems: tuple[str, ...]
@@ -107,7 +107,7 @@ class Lake:
     def __init__(self, env: dict[str, str], **session: str) -> None:
         if not trino_healthy(env):
             raise LakehouseError("Trino does not answer", "`make up` starts it")
-        # As dbt, whose tables they are; the source tells the two apart.
+        # As dbt, which owns the tables; the source distinguishes these queries from dbt's.
         self._connection = trino.dbapi.connect(
             env["TRINO_HOST"],
             int(env["TRINO_PORT"]),
@@ -115,7 +115,7 @@ class Lake:
             source="upkeep",
             session_properties=session,
         )
-        self._patience: float = PATIENCE_SECONDS
+        self._seconds_left: float = MAX_WAIT_SECONDS
         self._objects = Minio(
             urlsplit(env["S3_ENDPOINT"]).netloc,
             access_key=env["TRINO_S3_ACCESS_KEY"],
@@ -128,8 +128,8 @@ class Lake:
         with closing(self._connection.cursor()) as cursor:
             return list(cursor.execute(sql).fetchall())
 
-    def relations(self, tables: list[Table]) -> Iterator[tuple[str, str, str]]:
-        """Schema, name and kind of all that lies in the schemas of these tables."""
+    def relations(self, tables: list[DbtTable]) -> Iterator[tuple[str, str, str]]:
+        """Schema, name and kind of all relations in the schemas of these tables."""
         for database, schema in sorted({(table.database, table.schema) for table in tables}):
             for name, kind in self.query(
                 f"select table_name, table_type from {database}.information_schema.tables"  # noqa: S608
@@ -137,7 +137,7 @@ class Lake:
             ):
                 yield schema, name, kind
 
-    def measure(self, table: Table) -> Files:
+    def measure(self, table: DbtTable) -> Files:
         [[data, deletes, snapshots, newest]] = self.query(
             "select count_if(content = 0), count_if(content != 0),"  # noqa: S608
             f" (select count(*) from {table.hidden('snapshots')}),"
@@ -161,48 +161,48 @@ class Lake:
         return bool(busy)
 
     def wait_for_dbt(self) -> None:
-        """Return once dbt is quiet."""
+        """Return once dbt is idle."""
         while self.is_dbt_busy():
-            self._wait(LOOK_SECONDS)
+            self._wait(POLL_INTERVAL_SECONDS)
 
     def _wait(self, seconds: float) -> None:
-        self._patience -= seconds
-        if self._patience < 0:
+        self._seconds_left -= seconds
+        if self._seconds_left < 0:
             raise LakehouseError(
-                f"waited {PATIENCE_SECONDS // 60} minutes in all for dbt to be quiet",
-                "leave a pause between two runs of dbt, or let one job do both in turn",
+                f"waited {MAX_WAIT_SECONDS // 60} minutes in all for dbt to be idle",
+                "leave a pause between two runs of dbt, or run both in one job",
             )
         time.sleep(seconds)
 
     def rewrite(self, sql: str) -> None:
-        """Run a statement that rewrites a table while dbt is quiet, however often it takes."""
+        """Run a statement that rewrites a table while dbt is idle; retry until it succeeds."""
         while True:
             self.wait_for_dbt()
             try:
                 if self.is_done_before_dbt_begins(sql):
                     return
             except TrinoQueryError as error:
-                if error.error_name not in LOST:
+                if error.error_name not in COMMIT_CONFLICTS:
                     raise
             self._wait(QUIET_SECONDS)
 
     def is_done_before_dbt_begins(self, sql: str) -> bool:
-        """Run a statement to its end; or call it off, and return False, if dbt begins."""
+        """Run a statement; cancel it and return False if dbt starts."""
         with closing(self._connection.cursor()) as cursor, ThreadPoolExecutor(1) as pool:
             running = pool.submit(cursor.execute, sql)
-            is_called_off = False
-            while wait([running], timeout=LOOK_SECONDS).not_done:
+            is_cancelled = False
+            while wait([running], timeout=POLL_INTERVAL_SECONDS).not_done:
                 if self.is_dbt_busy():
                     cursor.cancel()
-                    is_called_off = True
-            if not is_called_off:
+                    is_cancelled = True
+            if not is_cancelled:
                 running.result()
-            return not is_called_off
+            return not is_cancelled
 
 
 def declared(
     env: dict[str, str], select: str | None = None, variables: str | None = None
-) -> list[Table]:
+) -> list[DbtTable]:
     """The tables that dbt makes, with what their `meta` says."""
     command = [str(Path(sys.executable).with_name("dbt")), "--quiet", "ls"]
     command += ["--resource-type", "model", "seed", "snapshot"]
@@ -223,7 +223,7 @@ def declared(
         )
     nodes = [json.loads(line) for line in listed.stdout.splitlines() if line.startswith("{")]
     tables = [
-        Table(node["database"], node["schema"], node["alias"], upkeep_of(node))
+        DbtTable(node["database"], node["schema"], node["alias"], upkeep_of(node))
         for node in nodes
         if node["config"]["materialized"] not in {"view", "ephemeral"}
     ]
@@ -231,7 +231,7 @@ def declared(
 
 
 def upkeep_of(node: dict[str, Any]) -> dict[str, Any]:
-    """What a node's `meta` says, if it makes sense."""
+    """The `upkeep` of a node's `meta`, validated."""
     upkeep = node["config"]["meta"].get("upkeep")
     wrong = set(upkeep) - set(OPERATIONS) if isinstance(upkeep, dict) else {repr(upkeep)}
     if wrong:
@@ -242,8 +242,8 @@ def upkeep_of(node: dict[str, Any]) -> dict[str, Any]:
     return dict(upkeep)
 
 
-def keep_up(lake: Lake, table: Table) -> Iterator[str]:
-    """Do what is declared, all that can be done; what failed, and why."""
+def maintain(lake: Lake, table: DbtTable) -> Iterator[str]:
+    """Run the declared operations; yield a message for each that fails."""
     for operation, sql in table.statements().items():
         try:
             if operation in REWRITES:
@@ -258,7 +258,7 @@ def reason(error: Exception) -> str:
     return str(error.message if isinstance(error, TrinoQueryError) else error)
 
 
-def drop_leftovers(lake: Lake, tables: list[Table]) -> Iterator[str]:
+def drop_leftovers(lake: Lake, tables: list[DbtTable]) -> Iterator[str]:
     """Drop what broken-off runs of dbt left: their names end in __dbt_tmp or __dbt_backup."""
     lake.wait_for_dbt()
     database = {table.schema: table.database for table in tables}
@@ -269,7 +269,7 @@ def drop_leftovers(lake: Lake, tables: list[Table]) -> Iterator[str]:
             yield f"{schema}.{name}"
 
 
-def report(done: list[Done]) -> RichTable:
+def report(done: list[Maintained]) -> RichTable:
     """Files of each table, before and after; where nothing changed, one number."""
     grid = RichTable(title="Upkeep", title_justify="left", show_footer=True)
     grid.add_column("table", overflow="fold")
@@ -294,14 +294,14 @@ def changes(old: Files, new: Files) -> Iterator[str]:
         yield a if a == b else f"{a} → {b}"
 
 
-def upkeep(lake: Lake, tables: list[Table]) -> Iterator[Done]:
+def upkeep(lake: Lake, tables: list[DbtTable]) -> Iterator[Maintained]:
     """Keep up those of these tables that dbt has made."""
     there = {(schema, name) for schema, name, kind in lake.relations(tables) if kind != "VIEW"}
     for table in tables:
         if (table.schema, table.name) in there:
             before = lake.measure(table)
-            problems = tuple(keep_up(lake, table))
-            yield Done(table, before, lake.measure(table), problems)
+            problems = tuple(maintain(lake, table))
+            yield Maintained(table, before, lake.measure(table), problems)
 
 
 def run(

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from infra.airflow.client import ENDED, LOOK_SECONDS, Airflow
+from infra.airflow.client import ENDED, POLL_INTERVAL_SECONDS, Airflow
 from infra.command_line import run_command
 from infra.env import load_env
 from infra.errors import LakehouseError
@@ -57,7 +57,7 @@ def run_and_follow(airflow: Airflow, pipeline: str, then: str | None, *, full: b
 
 @contextmanager
 def switched_on(airflow: Airflow, *pipelines: str) -> Iterator[None]:
-    """Airflow runs nothing of a pipeline that is switched off, even if somebody asks."""
+    """Unpause pipelines for the block: Airflow does not run a paused one, even on request."""
     off = [pipeline for pipeline in pipelines if airflow.is_paused(pipeline)]
     for pipeline in pipelines:
         airflow.pause(pipeline, paused=False)
@@ -68,11 +68,11 @@ def switched_on(airflow: Airflow, *pipelines: str) -> Iterator[None]:
 
 
 def switch_off(airflow: Airflow, *pipelines: str) -> None:
-    """Switch schedules off, each when it has no run: one under way would stand still."""
+    """Pause pipelines, each when it has no run: pausing would stop one that is under way."""
     for pipeline in pipelines:
         while not airflow.is_paused(pipeline):
             while airflow.has_running(pipeline):
-                time.sleep(LOOK_SECONDS)
+                time.sleep(POLL_INTERVAL_SECONDS)
             airflow.pause(pipeline)
             if airflow.has_running(pipeline):  # it began just then
                 airflow.pause(pipeline, paused=False)
@@ -82,7 +82,7 @@ def switch_off(airflow: Airflow, *pipelines: str) -> None:
 def clear(
     pipeline: Annotated[str, typer.Argument(help=f"One of {', '.join(PIPELINES)}.")],
 ) -> None:
-    """Have the newest failed run do again what failed in it, and wait; exit 1 if it fails again."""
+    """Run the failed tasks of the newest failed run again, and wait; exit 1 if it fails again."""
     airflow = Airflow(load_env())
     failed = [one for one in airflow.runs(pipeline) if one["state"] == "failed"]
     if not failed:
@@ -125,7 +125,7 @@ def run_backfill(airflow: Airflow, begin: str, end: str, pipeline: str) -> None:
     )
     out.print(f"backfill {made['id']} of {pipeline}, {begin} to {end}")
     while not airflow.get(f"backfills/{made['id']}")["completed_at"]:
-        time.sleep(LOOK_SECONDS)
+        time.sleep(POLL_INTERVAL_SECONDS)
     # It took over the runs that an earlier backfill of these days has left.
     days = {"run_after_gte": first, "run_after_lte": last}
     runs = airflow.get(f"dags/{pipeline}/dagRuns", run_type="backfill", limit=500, **days)
@@ -137,15 +137,15 @@ def run_backfill(airflow: Airflow, begin: str, end: str, pipeline: str) -> None:
 
 def follower(airflow: Airflow, dag: str, ended: str) -> str:
     """The run of `dag` that assets started since; Airflow may make one of several events."""
-    patience = FOLLOW_SECONDS
-    while patience > 0:
+    seconds_left = FOLLOW_SECONDS
+    while seconds_left > 0:
         runs = airflow.runs(dag)
         for one in runs:
             if one["run_type"] == "asset_triggered" and (one["start_date"] or "") >= ended:
                 return str(one["dag_run_id"])
-        if all(one["state"] in ENDED for one in runs):  # else it waits for its turn
-            patience -= LOOK_SECONDS
-        time.sleep(LOOK_SECONDS)
+        if all(one["state"] in ENDED for one in runs):  # else the new run is queued
+            seconds_left -= POLL_INTERVAL_SECONDS
+        time.sleep(POLL_INTERVAL_SECONDS)
     raise LakehouseError(
         f"{dag} was not started within {FOLLOW_SECONDS} s",
         f"see its page in Airflow: {airflow.url}/dags/{dag}",
@@ -173,7 +173,7 @@ def wait(airflow: Airflow, dag: str, run: str) -> str:
     state = airflow.state(dag, run)
     out.print(f"{dag}: {MARKS[state]}")
     if state != "success":
-        tell_why(airflow, dag, run, tasks)
+        print_failure(airflow, dag, run, tasks)
     return max(task["end_date"] or "" for task in tasks)
 
 
@@ -183,7 +183,7 @@ def line(task: dict[str, Any]) -> str:
     return f"  {seconds}  {escape(task['task_id'] + mapped)}  {MARKS[task['state']]}"
 
 
-def tell_why(airflow: Airflow, dag: str, run: str, tasks: list[dict[str, Any]]) -> None:
+def print_failure(airflow: Airflow, dag: str, run: str, tasks: list[dict[str, Any]]) -> None:
     for task in tasks:
         if task["state"] == "failed":
             out.print(f"[bold]{task['task_id']}[/], the end of its log:")

@@ -3,14 +3,12 @@
 import json
 import os
 import sys
-from collections.abc import Mapping
 from pathlib import Path
 
 from infra.airflow.client import Airflow
+from infra.env import Env
 from infra.paths import INFRA, LOCKS, REPO
 from infra.process import run
-
-Settings = Mapping[str, str]
 
 AIRFLOW = REPO / "airflow"
 
@@ -18,8 +16,8 @@ DBT_HINT = "correct dbt_project/: `cd dbt_project && dbt parse` shows all of it"
 POSTGRES_HINT = "`make logs SERVICE=postgres` shows the database's side"
 
 
-def prepare(env: Settings) -> None:
-    """Bring the metadata tables to Airflow's version, the login and the manifest to date."""
+def prepare(env: Env) -> None:
+    """Migrate the metadata database; update the login and dbt's manifest."""
     home = Path(env["LAKEHOUSE_STATE"], "airflow")
     home.mkdir(exist_ok=True, mode=0o700)
     passwords = home / "passwords.json"
@@ -34,7 +32,7 @@ def prepare(env: Settings) -> None:
     run(make_graph, DBT_HINT, {**os.environ, **env}, cwd=AIRFLOW)
 
 
-def set_up(env: Settings) -> None:
+def set_up(env: Env) -> None:
     airflow = Airflow(env)
     for name, pool in json.loads((AIRFLOW / "include/pools.json").read_text()).items():
         airflow.ensure_pool(name, pool)

@@ -8,7 +8,7 @@ import requests
 
 from infra.errors import LakehouseError
 
-LOOK_SECONDS = 1
+POLL_INTERVAL_SECONDS = 1
 ENDED = ("success", "failed")
 
 
@@ -71,7 +71,7 @@ class Airflow:
         return str(run["dag_run_id"])
 
     def clear(self, dag: str, run: str) -> int:
-        """Have the run do again what failed, and what stood behind it; how many tasks."""
+        """Clear the run's failed tasks and those downstream of them; return their number."""
         body = {"dag_run_id": run, "only_failed": True, "dry_run": False}
         return int(self.post(f"dags/{dag}/clearTaskInstances", body)["total_entries"])
 
@@ -83,7 +83,7 @@ class Airflow:
             yield self.tasks(dag, run)
             if state in ENDED:
                 return
-            time.sleep(LOOK_SECONDS)
+            time.sleep(POLL_INTERVAL_SECONDS)
 
     def state(self, dag: str, run: str) -> str:
         """queued, running, success or failed."""

@@ -1,4 +1,4 @@
-"""Airflow's LocalExecutor, whose tasks begin warm and whose workers end when told to."""
+"""Airflow's LocalExecutor with preloaded pipelines and workers that end on SIGTERM."""
 
 import signal
 import sys
@@ -20,8 +20,8 @@ class WarmExecutor(LocalExecutor):  # type: ignore[misc]  # Airflow is in an env
     def start(self) -> None:
         DagBag(safe_mode=False)
         forget_own_modules()
-        # A worker leaves the signal to its scheduler, also when that was killed: nothing
-        # would end it then. (A scheduler that ends by itself ends its workers otherwise.)
+        # A worker ignores SIGTERM and relies on its scheduler to stop it; if the scheduler
+        # was killed, nothing would. (A scheduler that exits normally stops its workers.)
         handler = signal.signal(signal.SIGTERM, signal.SIG_DFL)
         try:
             super().start()

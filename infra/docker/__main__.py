@@ -23,7 +23,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 console = Console(highlight=False)
-ANYTHING = {"allow_extra_args": True, "ignore_unknown_options": True}
+PASS_THROUGH = {"allow_extra_args": True, "ignore_unknown_options": True}
 
 
 def command(*arguments: str) -> list[str]:
@@ -52,7 +52,7 @@ def compose(*arguments: str, **environment: str) -> None:
 def up(
     services: Annotated[list[str] | None, typer.Argument(help="Default: all.")] = None,
     without: Annotated[list[str] | None, typer.Option(help="Leave it out; repeatable.")] = None,
-    build: Annotated[bool, typer.Option(help="Bring our images to the state of the code.")] = True,
+    build: Annotated[bool, typer.Option(help="Build our images if the code has changed.")] = True,
 ) -> None:
     """Start the services in the order of their health; harmless when they run."""
     ensure_env(env_file())
@@ -110,7 +110,7 @@ def is_set_up() -> bool:
     return images.file_of(load_env()).exists()
 
 
-@app.command("compose", context_settings=ANYTHING)
+@app.command("compose", context_settings=PASS_THROUGH)
 def run_compose(context: typer.Context) -> None:
     """Any command of Docker Compose: compose exec tools bash."""
     replace_by(*context.args)

@@ -32,14 +32,14 @@ def variables() -> dict[str, str]:
         "COMPOSE_PROJECT_NAME": f"loan-lakehouse-{digest}",
         "COMPOSE_PROFILES": ",".join(OPTIONAL),
         **{name: image.format(**known) for name, image in VERSIONS["images"].items()},
-        **{f"{name}_VERSION".upper(): known[name] for name in LABELLED},
+        **{f"{name}_VERSION".upper(): known[name] for name in VERSIONED_IMAGES},
     }
 
 
 # Services that a setting of the same name leaves out: profiles of Compose.
 OPTIONAL = ("airflow", "mlflow")
 # Whose version is in its image's labels.
-LABELLED = ("minio", "hive", "debezium", "mlflow", "lakehouse")
+VERSIONED_IMAGES = ("minio", "hive", "debezium", "mlflow", "lakehouse")
 
 
 def file_of(env: Mapping[str, str]) -> Path:

@@ -6,7 +6,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -18,13 +18,12 @@ from rich.console import Console
 from rich.table import Table
 from supervisor.xmlrpc import Faults, SupervisorTransport
 
+from infra.env import Env
 from infra.errors import LakehouseError
 from infra.native.supervisor_config import write_configuration
 from infra.process import run
 from infra.provision import CLIENTS, provisioning
 from infra.services import SERVICES, Service, choose_services
-
-Settings = Mapping[str, str]
 
 HEALTH_TIMEOUT_SECONDS = 180
 # A Unix socket's address holds 108 bytes, which a deep clone exceeds.
@@ -38,14 +37,14 @@ def socket_path(state: Path) -> Path:
     if len(str(path)) <= SOCKET_PATH_LIMIT:
         return path
     name = hashlib.sha256(str(state).encode()).hexdigest()[:16]
-    # Not $TMPDIR: whoever stops it must find the same one.
+    # Not $TMPDIR: `make down` must find the same path in another shell.
     return Path("/tmp", f"loan-lakehouse-{os.getuid()}-{name}.sock")  # noqa: S108
 
 
 class Supervisor:
     """supervisord of one state folder, and the daemons that it started."""
 
-    def __init__(self, env: Settings) -> None:
+    def __init__(self, env: Env) -> None:
         self.state = Path(env["LAKEHOUSE_STATE"])
         self.socket = socket_path(self.state)
         self.env = {**env, "SUPERVISOR_SOCKET": str(self.socket)}
@@ -53,8 +52,8 @@ class Supervisor:
             self.env.pop(choice, None)
 
     @contextmanager
-    def alone(self) -> Iterator[None]:
-        """Let only one `up` or `down` of this state folder work at a time."""
+    def locked(self) -> Iterator[None]:
+        """Hold the lock of this state folder: one `up` or `down` runs at a time."""
         self.state.mkdir(parents=True, exist_ok=True, mode=0o700)
         with (self.state / "up.lock").open("w") as lock:
             try:
@@ -69,11 +68,11 @@ class Supervisor:
         return ServerProxy("http://127.0.0.1", transport=transport)
 
     def info(self, name: str) -> dict[str, Any]:
-        """What supervisor knows of one daemon: statename, pid, stdout_logfile, ..."""
+        """Supervisor's information on one daemon: statename, pid, stdout_logfile, ..."""
         return cast(dict[str, Any], self.rpc().supervisor.getProcessInfo(name))
 
-    def family(self) -> list[psutil.Process]:
-        """supervisord and all that it started, found even when it died before them."""
+    def process_tree(self) -> list[psutil.Process]:
+        """supervisord and the processes that it started, also after supervisord has died."""
 
         def is_ours(process: psutil.Process) -> bool:
             try:
@@ -85,14 +84,14 @@ class Supervisor:
 
     def process(self) -> psutil.Process | None:
         """The running supervisord, or None."""
-        for process in self.family():
+        for process in self.process_tree():
             with suppress(psutil.Error):
                 if any(Path(part).name == "supervisord" for part in process.cmdline()):
                     return process
         return None
 
     def answers(self) -> bool:
-        """True once it takes calls, which is later than its socket exists."""
+        """True once it accepts calls, which is later than its socket exists."""
         try:
             return bool(self.rpc().supervisor.getState())
         except OSError:
@@ -126,11 +125,11 @@ class Supervisor:
     def stop(self) -> None:
         """Stop all daemons and supervisord itself; returns when they are gone."""
         if process := self.process():
-            with suppress(Fault, OSError):  # it does not answer: then by its signal alone
+            with suppress(Fault, OSError):  # if it does not answer, only by signal
                 self.end_groups()
             process.terminate()
             psutil.wait_procs([process], timeout=100)
-        left = self.family()
+        left = self.process_tree()
         # INT, for PostgreSQL would wait for its clients; Airflow's workers obey TERM alone.
         for orphan in left:
             for stop in (signal.SIGTERM, signal.SIGINT):
@@ -152,7 +151,7 @@ class Supervisor:
 
 
 def up(
-    env: Settings, only: list[str] | None = None, without: list[str] | None = None
+    env: Env, only: list[str] | None = None, without: list[str] | None = None
 ) -> dict[str, float]:
     """Start what does not run yet, each as soon as those it needs are healthy.
 
@@ -162,7 +161,7 @@ def up(
     services = choose_services(only, without)
     software = sorted({name for service in services for name in service.runs})
     supervisor = Supervisor(env)
-    with supervisor.alone():
+    with supervisor.locked():
         check_ports(supervisor, env, services)
         supervisor.start()
         ready: dict[str, Future[float]] = {}
@@ -173,15 +172,15 @@ def up(
             for service in services:
                 waits: list[Future[Any]] = [made[name] for name in service.runs if name in made]
                 waits += [ready[name] for name in service.needs]
-                job = pool.submit(bring_up, service, supervisor, env, waits, ready)
+                job = pool.submit(start_service, service, supervisor, env, waits, ready)
                 ready[service.name] = job
         return {name: future.result() for name, future in ready.items()}
 
 
-def bring_up(
+def start_service(
     service: Service,
     supervisor: Supervisor,
-    env: Settings,
+    env: Env,
     waits: list[Future[Any]],
     ready: dict[str, Future[float]],
 ) -> float:
@@ -198,7 +197,7 @@ def bring_up(
         service.setup(env)
     except LakehouseError:
         raise
-    except Exception as error:  # whatever a client library raised
+    except Exception as error:  # any failure of a client library
         raise LakehouseError(
             f"{service.name} could not be set up: {error}",
             f"`make logs SERVICE={service.name}` shows its side",
@@ -221,7 +220,7 @@ def launch(name: str, supervisor: Supervisor) -> bool:
     return True
 
 
-def check_health(service: Service, supervisor: Supervisor, env: Settings) -> bool:
+def check_health(service: Service, supervisor: Supervisor, env: Env) -> bool:
     for process in service.processes(env):
         state = supervisor.info(process)
         if state["statename"] in ("FATAL", "EXITED", "BACKOFF"):
@@ -242,19 +241,19 @@ def wait_until(
         if time.monotonic() > deadline:
             raise LakehouseError(
                 f"{name} is not healthy after {seconds:.0f} s",
-                f"`make logs SERVICE={name}` shows what it does; `make up` goes on waiting",
+                f"`make logs SERVICE={name}` shows its log; `make up` waits again",
             )
         time.sleep(0.1)
 
 
-def check_ports(supervisor: Supervisor, env: Settings, services: list[Service]) -> None:
-    """Raise LakehouseError if somebody else holds a port that we need."""
-    family = {process.pid for process in supervisor.family()}
+def check_ports(supervisor: Supervisor, env: Env, services: list[Service]) -> None:
+    """Raise LakehouseError if another process holds a port that we need."""
+    ours = {process.pid for process in supervisor.process_tree()}
     wanted = {port: (setting, s.name) for s in services for port, setting in s.listens(env).items()}
     for held in psutil.net_connections("tcp"):
         if held.status != psutil.CONN_LISTEN or held.laddr.port not in wanted:
             continue
-        if held.pid in family:
+        if held.pid in ours:
             continue
         setting, name = wanted[held.laddr.port]
         raise LakehouseError(
@@ -270,13 +269,13 @@ def describe(pid: int | None) -> str:
     return f"process {pid} ({process.name()}, started in {process.cwd()})"
 
 
-def down(env: Settings) -> None:
+def down(env: Env) -> None:
     supervisor = Supervisor(env)
-    with supervisor.alone():
+    with supervisor.locked():
         supervisor.stop()
 
 
-def status(env: Settings) -> bool:
+def status(env: Env) -> bool:
     """Print a line per service; True if all that was started is healthy."""
     supervisor = Supervisor(env)
     running = supervisor.process() is not None
@@ -315,7 +314,7 @@ def tree_memory(pid: int) -> int:
     """Resident bytes of a process and its children, memory they share counted once."""
     try:
         process = psutil.Process(pid)
-        family = [process, *process.children(recursive=True)] if pid else []
-        return sum(p.memory_full_info().pss for p in family)
+        ours = [process, *process.children(recursive=True)] if pid else []
+        return sum(p.memory_full_info().pss for p in ours)
     except psutil.Error:
         return 0

@@ -48,7 +48,7 @@ where name not in (select rolname from pg_roles) \gexec
 select format('alter role %I password %L', name, password)
 from wanted_role \gexec
 
--- A database belongs to its user, and nobody else may connect.
+-- A database belongs to its user; other users may not connect.
 create temporary table wanted_database (name text, owner text);
 insert into wanted_database values
     (:'source_db', :'source_owner'),
@@ -71,8 +71,8 @@ grant usage on schema public to :"source_reader";
 alter default privileges for role :"source_owner" in schema public
 grant select on tables to :"source_reader";
 
--- So does the analyst, whose queries come through Trino and whenever he likes: none
--- may burden the source for long. Tables that an older version made are his, too.
+-- So does the analyst, whose queries come through Trino at any time: none may load the
+-- source for long. This includes tables that an older version created.
 alter role :"analyst" set statement_timeout = '5min';
 -- Where row-level security hides rows, a query fails rather than count what is left.
 alter role :"analyst" set row_security = off;

@@ -162,12 +162,12 @@ def test_daemons_that_outlived_their_supervisor_are_found(
         assert process
         process.kill()
         wait_for(lambda: supervisor.process() is None)
-        orphans = supervisor.family()
+        orphans = supervisor.process_tree()
         assert orphans
         done = native(small_stack, *then)
         assert done.returncode == 0, done.stderr
         assert [orphan for orphan in orphans if orphan.is_running()] == []
-    assert supervisor.family() == []
+    assert supervisor.process_tree() == []
 
 
 def test_changed_settings_are_not_mixed_with_running_services(small_stack: Path) -> None:
@@ -199,7 +199,7 @@ def test_two_ups_at_once_start_one_stack(
     env = {**os.environ, "ENV_FILE": str(small_stack)}
     both = [subprocess.Popen(command, cwd=REPO, env=env) for _ in range(2)]
     assert [process.wait() for process in both] == [0, 0]
-    family = supervisor_of(small_stack, monkeypatch).family()
+    family = supervisor_of(small_stack, monkeypatch).process_tree()
     assert len([p for p in family if "supervisord" in " ".join(p.cmdline()[:2])]) == 1
 
 

@@ -17,7 +17,7 @@ from trino.exceptions import TrinoQueryError
 
 from infra.env import load_env
 from infra.paths import REPO
-from infra.upkeep import Lake, Table, declared, upkeep
+from infra.upkeep import DbtTable, Lake, declared, upkeep
 from tests.integration.small_lake import DBT_PROJECT, SmallLake, small_lake
 from tests.stack import objects_administrator
 
@@ -38,7 +38,7 @@ def lake() -> Iterator[SmallLake]:
 
 
 @pytest.fixture(scope="module")
-def tables(lake: SmallLake) -> list[Table]:
+def tables(lake: SmallLake) -> list[DbtTable]:
     return declared(load_env(), variables=lake.variables)
 
 
@@ -52,8 +52,8 @@ def impatient() -> Lake:
 ORPHANS = "remove_orphan_files"
 
 
-def at_once(table: Table) -> Table:
-    """A table whose past is of no use."""
+def at_once(table: DbtTable) -> DbtTable:
+    """A table whose snapshots are expired at once."""
     none = {"retention_threshold": "0s"}
     return replace(table, upkeep=table.upkeep | {"expire_snapshots": none, ORPHANS: none})
 
@@ -105,7 +105,7 @@ def partitions(lake: SmallLake) -> int:
     return int(count)
 
 
-def metadata_files(table: Table, lake: SmallLake) -> int:
+def metadata_files(table: DbtTable, lake: SmallLake) -> int:
     [[newest]] = lake.query(
         f"select max_by(file, timestamp) from {table.hidden('metadata_log_entries')}"
     )
@@ -118,7 +118,7 @@ def metadata_files(table: Table, lake: SmallLake) -> int:
 
 @pytest.mark.slow
 def test_however_many_runs_there_were_as_many_files_remain(
-    lake: SmallLake, tables: list[Table], impatient: Lake
+    lake: SmallLake, tables: list[DbtTable], impatient: Lake
 ) -> None:
     assert len(tables) >= 9
     rounds: list[Any] = []
@@ -180,7 +180,7 @@ def test_a_day_of_the_past_remains_and_what_a_broken_off_run_left_does_not(
 
 
 def test_an_orphan_that_is_old_enough_goes(
-    lake: SmallLake, tables: list[Table], impatient: Lake
+    lake: SmallLake, tables: list[DbtTable], impatient: Lake
 ) -> None:
     [table] = [at_once(table) for table in tables if table.name == STATE]
     [[file]] = lake.query(f'select "$path" from {lake.silver}.{STATE} limit 1')
@@ -210,7 +210,7 @@ def test_one_table_that_fails_stops_no_other(lake: SmallLake, tmp_path: Path) ->
     assert kinds == [[0]], done.stdout
 
 
-def test_dbt_comes_first(lake: SmallLake, tables: list[Table]) -> None:
+def test_dbt_comes_first(lake: SmallLake, tables: list[DbtTable]) -> None:
     """It merges all the while, and none of that fails; then the table is rewritten."""
     [table] = [table for table in tables if table.name == STATE]
     failed: list[Exception] = []

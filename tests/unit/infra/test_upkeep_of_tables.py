@@ -7,7 +7,7 @@ from dotenv import dotenv_values
 
 from infra.env import EXAMPLE
 from infra.errors import LakehouseError
-from infra.upkeep import Table, declared, upkeep_of
+from infra.upkeep import DbtTable, declared, upkeep_of
 
 
 def node(**meta: Any) -> dict[str, Any]:
@@ -31,7 +31,7 @@ def test_statements_come_in_the_order_in_which_they_help() -> None:
         "optimize": {"file_size_threshold": "100MB"},
     }
     where = "iceberg.gold.orders"
-    assert list(Table("iceberg", "gold", "orders", upkeep).statements().values()) == [
+    assert list(DbtTable("iceberg", "gold", "orders", upkeep).statements().values()) == [
         f"alter table {where} execute optimize(file_size_threshold => '100MB')",
         f"analyze {where}",
         f"alter table {where} execute remove_orphan_files(retention_threshold => '1d')",
