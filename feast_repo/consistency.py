@@ -1,6 +1,6 @@
-"""Compares what is served online with gold, value by value, for all applications.
+"""Compares the online store with gold, value by value, for all applications.
 
-Exit code 1, and the first differences, if the two are not the same.
+Exits with code 1 and prints the first differences if they differ.
 """
 
 import argparse
@@ -26,12 +26,12 @@ from feast_repo.store import (
 )
 from feast_repo.typed_postgres import key_column, table_name
 
-AT_ONCE = 1_000
-SHOWN = 10
+BATCH_ROWS = 1_000
+MAX_SHOWN = 10
 ABSENT = "not there"
 
 
-class Difference(NamedTuple):
+class OnlineDifference(NamedTuple):
     view: str
     key: int
     feature: str
@@ -39,7 +39,7 @@ class Difference(NamedTuple):
     online: object
 
 
-def differences(store: FeatureStore) -> Iterator[Difference]:
+def differences(store: FeatureStore) -> Iterator[OnlineDifference]:
     with trino_cursor(store) as cursor:
         for view in gold_views(store):
             yield from different_values(store, view, cursor)
@@ -48,12 +48,12 @@ def differences(store: FeatureStore) -> Iterator[Difference]:
 
 def different_values(
     store: FeatureStore, view: FeatureView, cursor: trino.dbapi.Cursor
-) -> Iterator[Difference]:
-    """Of each of gold's rows what the SDK serves, compared."""
+) -> Iterator[OnlineDifference]:
+    """Compare each of gold's rows with what the SDK serves."""
     key, names = key_column(view), [feature.name for feature in view.features]
     cursor.execute(f"select {key}, {', '.join(names)} from {current_table(view)}")
     rows = iter(cursor)
-    while batch := list(islice(rows, AT_ONCE)):
+    while batch := list(islice(rows, BATCH_ROWS)):
         served = store.get_online_features(
             features=[f"{view.name}:{name}" for name in names],
             entity_rows={key: [row[0] for row in batch]},
@@ -61,17 +61,17 @@ def different_values(
         for number, (application, *values) in enumerate(batch):
             online = [served[name][number] for name in names]
             if all(value is None for value in online):
-                yield Difference(str(view.name), application, "all", "there", ABSENT)
+                yield OnlineDifference(str(view.name), application, "all", "there", ABSENT)
                 continue
             for feature, gold, value in zip(view.features, values, online, strict=True):
                 if not same(as_served(feature.dtype, gold), value):
-                    yield Difference(str(view.name), application, feature.name, gold, value)
+                    yield OnlineDifference(str(view.name), application, feature.name, gold, value)
 
 
 def too_many_keys(
     store: FeatureStore, view: FeatureView, cursor: trino.dbapi.Cursor
-) -> Iterator[Difference]:
-    """What is served of an application that gold does not have."""
+) -> Iterator[OnlineDifference]:
+    """Applications that are served and not in gold."""
     key = key_column(view)
     cursor.execute(f"select {key} from {current_table(view)}")
     gold = {row[0] for row in cursor}
@@ -81,11 +81,11 @@ def too_many_keys(
     with online_store(store).connection(store.config) as connection:
         for [application] in connection.execute(statement):
             if application not in gold:
-                yield Difference(str(view.name), application, "all", ABSENT, "there")
+                yield OnlineDifference(str(view.name), application, "all", ABSENT, "there")
 
 
 def as_served(dtype: object, value: object) -> object:
-    """Trino writes doubles that are no numbers as texts."""
+    """Trino returns NaN and infinities as texts."""
     return float(value) if dtype == Float64 and isinstance(value, str) else value
 
 
@@ -100,15 +100,15 @@ def main() -> None:
     ).parse_args()
 
     def command(console: Console) -> int:
-        found = list(islice(differences(open_store()), SHOWN))
+        found = list(islice(differences(open_store()), MAX_SHOWN))
         if not found:
             console.print("[green]online = gold, for all applications, value by value")
             return 0
-        table = Table(*Difference._fields, title=f"The first {len(found)} differences")
+        table = Table(*OnlineDifference._fields, title=f"The first {len(found)} differences")
         for difference in found:
             table.add_row(*map(str, difference))
         console.print(table)
-        console.print("`python -m feast_repo.materialize --all` writes every row anew")
+        console.print("`python -m feast_repo.materialize --all` rewrites every row")
         return 1
 
     run(command)

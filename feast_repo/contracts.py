@@ -1,4 +1,4 @@
-"""The features that gold promises: read from dbt's files, so that they are said once."""
+"""The features of gold's contracts: read from dbt's files, their only definition."""
 
 import re
 from pathlib import Path

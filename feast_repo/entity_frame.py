@@ -1,9 +1,10 @@
 """Entities given as a DataFrame: checked, typed, and shown to Trino for as long as a query runs.
 
-They go as one Parquet object that Trino reads in place, for an INSERT is text: Trino refuses
-more than a million characters of it, which is 28,000 rows, and a type is whatever the text
-looks like. A million rows are there in two seconds. It takes a user of MinIO who may put and
-delete below one prefix of gold and read nothing, and in Trino the tables of `hive.feast`.
+They are uploaded as one Parquet object that Trino reads in place, because an INSERT is text:
+Trino refuses more than a million characters of it, which is 28,000 rows, and infers types from
+the text. Uploading a million rows takes two seconds. It needs a MinIO user that may put and
+delete objects below one prefix of gold and read nothing, and the tables of `hive.feast` in
+Trino.
 """
 
 import logging
@@ -26,10 +27,10 @@ logger = logging.getLogger(__name__)
 
 UTC_TIME = pa.timestamp("us", "UTC")
 ROW = "entity_row"
-ROWS_IN_A_GROUP = 100_000  # Trino's threads each read some of them
+ROW_GROUP_ROWS = 100_000  # Trino's threads each read some of them
 PREFIX = "entities_"
-# A process that is killed leaves its table behind; no query runs for so long.
-ABANDONED_AFTER = 86_400
+# A killed process does not drop its table; no query runs for so long.
+ABANDONED_AFTER_SECONDS = 86_400
 
 SIMPLE_TYPES = {
     pa.bool_(): "boolean",
@@ -59,7 +60,7 @@ class EntityStorage(FeastConfigBaseModel):
     schema_name: str
 
 
-class Column(NamedTuple):
+class EntityColumn(NamedTuple):
     """A column of the entities: what SQL calls it, what the caller calls it, Trino's type."""
 
     source: str
@@ -68,9 +69,9 @@ class Column(NamedTuple):
 
 
 class EntityFrame:
-    """A DataFrame's rows as Trino will read them.
+    """A DataFrame's rows in the types in which Trino reads them.
 
-    Raises ValueError, in a sentence that names the column, if it cannot.
+    Raises ValueError, which names the column, if a value cannot be converted.
     """
 
     def __init__(self, frame: pd.DataFrame, event_time: str, integer_keys: set[str]) -> None:
@@ -85,7 +86,7 @@ class EntityFrame:
             for array, name in zip(arrays, names, strict=True)
         ]
         self.columns = [
-            Column(f"c{number}", name, self.type_in_query(array.type))
+            EntityColumn(f"c{number}", name, self.type_in_query(array.type))
             for number, (name, array) in enumerate(zip(names, arrays, strict=True))
         ]
         row = pa.array(range(len(frame)), pa.int64())
@@ -111,7 +112,7 @@ class EntityFrame:
 
     @contextmanager
     def shown(self, storage: EntityStorage, execute: Execute) -> Iterator[None]:
-        """Trino has the table inside of this; afterwards there is neither table nor object."""
+        """Trino has the table for the block; afterwards table and object are deleted."""
         remove_abandoned(storage, execute)
         table, key = self.table_name(storage), f"{storage.folder}/{self.name}/entities.parquet"
         s3 = boto3.client(
@@ -125,7 +126,7 @@ class EntityFrame:
         place = f"s3://{storage.bucket}/{storage.folder}/{self.name}"
         try:
             with NamedTemporaryFile(suffix=".parquet") as file:
-                pq.write_table(self.table, file.name, row_group_size=ROWS_IN_A_GROUP)
+                pq.write_table(self.table, file.name, row_group_size=ROW_GROUP_ROWS)
                 s3.upload_file(file.name, storage.bucket, key)
             execute(
                 f"create table {table} ({columns})"
@@ -133,12 +134,12 @@ class EntityFrame:
             )
             yield
         finally:
-            # Each is tried, and neither hides why a query failed.
-            try_to(f"drop {table}", lambda: execute(f"drop table if exists {table}"))
-            try_to(f"delete {place}", lambda: s3.delete_object(Bucket=storage.bucket, Key=key))
+            # Both run, and neither hides why a query failed.
+            attempt(f"drop {table}", lambda: execute(f"drop table if exists {table}"))
+            attempt(f"delete {place}", lambda: s3.delete_object(Bucket=storage.bucket, Key=key))
 
 
-def try_to(what: str, work: Callable[[], object]) -> None:
+def attempt(what: str, work: Callable[[], object]) -> None:
     try:
         work()
     except Exception:
@@ -147,7 +148,7 @@ def try_to(what: str, work: Callable[[], object]) -> None:
 
 def remove_abandoned(storage: EntityStorage, execute: Execute) -> None:
     """Drop the tables of processes that were killed; MinIO expires their objects by itself."""
-    oldest = f"{PREFIX}{int(time.time()) - ABANDONED_AFTER}"
+    oldest = f"{PREFIX}{int(time.time()) - ABANDONED_AFTER_SECONDS}"
     found = execute(
         f"select table_name from {storage.catalog}.information_schema.tables"
         f" where table_schema = '{storage.schema_name}'"
@@ -158,7 +159,7 @@ def remove_abandoned(storage: EntityStorage, execute: Execute) -> None:
 
 
 def check_names(names: list[str]) -> None:
-    """Raise ValueError if SQL, which ignores case, cannot tell the columns apart."""
+    """Raise ValueError if two columns have the same name in SQL, which ignores case."""
     lower = [name.lower() for name in names]
     for name in names:
         if lower.count(name.lower()) > 1:
@@ -188,7 +189,7 @@ def as_array(values: pd.Series) -> pa.Array:
 
 
 def as_integers(array: pa.Array, name: str) -> pa.Array:
-    """A key's values; pandas makes floats of whole numbers beside a missing one."""
+    """A key's values; pandas converts integers with a missing value to floats."""
     if pa.types.is_integer(array.type):
         return array
     try:
@@ -250,7 +251,7 @@ def hive_type(kind: pa.DataType) -> str:
     return SIMPLE_TYPES[kind]
 
 
-def in_utc(column: Column) -> str:
+def in_utc(column: EntityColumn) -> str:
     return f"with_timezone({column.source}, 'UTC')"
 
 

@@ -7,8 +7,8 @@ from data_sources import OWNER
 from feast import FeatureService
 from feature_views import applicant, credit_history, loan, request_ratios
 
-# A model is trained with what it is scored with. Without has_previous_default, which
-# gives the decision away.
+# A model is trained with the features that it is scored with: without
+# has_previous_default, which determines the decision.
 MODEL = [
     applicant[
         [

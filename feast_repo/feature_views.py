@@ -17,9 +17,9 @@ from feast.infra.offline_stores.contrib.trino_offline_store.trino_source import 
 from feast.on_demand_feature_view import on_demand_feature_view
 from feast.types import Float64
 
-# An application does not expire: what was true of it stays until it changes.
-# Ten years reach the oldest; 0 would mean for ever, but also that Feast's
-# materialize-incremental begins with the last year only.
+# Features do not expire: they are valid until they change. Ten years cover the
+# oldest; 0 would mean no limit, but also make Feast's materialize-incremental
+# start with the last year only.
 NEVER_EXPIRES = timedelta(days=3650)
 
 
@@ -44,7 +44,7 @@ credit_history = gold_view("credit_history", credit_history_features)
 @on_demand_feature_view(  # type: ignore[untyped-decorator]
     name="request_ratios",
     sources=[applicant[["annual_income"]], loan[["loan_amount"]], request],
-    # Feast takes a field with a description for another than the one that it infers.
+    # Feast treats a field with a description as different from the one that it infers.
     schema=[
         Field(name="requested_to_income_percent", dtype=Float64),
         Field(name="requested_to_applied_percent", dtype=Float64),

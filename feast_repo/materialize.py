@@ -1,9 +1,9 @@
-"""Brings the online store to what gold holds now.
+"""Updates the online store to the current rows of gold.
 
-What differs is found by checksums of 64 keys at a time, so that a change, a late one, a
-deletion and a rejected application are all found, whatever was done or not done before:
-there is no mark to lose. The rows go from Trino into COPY as text; one transaction
-replaces all that differs, in all views, and nobody reads half of it.
+It compares checksums of 64 keys at a time, so that it finds every difference: a change, a
+late one, a deletion and a rejected application. It keeps no watermark. The rows go from
+Trino into COPY as text; one transaction replaces all differing rows of all views, so that
+no reader sees half of it.
 """
 
 import argparse
@@ -36,19 +36,19 @@ from feast_repo.store import (
 from feast_repo.typed_postgres import ROW_HASH, columns, key_column, table_name
 
 BUCKET_BITS = 6
-# With more buckets than this a view is replaced as a whole: their numbers would make too long
-# a query.
-MANY = 10_000
-AT_ONCE = 1_000
-# Feast's registry keeps the times of all materialisations for ever: one an hour is enough.
+# A view with more differing buckets is replaced as a whole: their numbers would make the query
+# too long.
+MAX_BUCKETS = 10_000
+BATCH_ROWS = 1_000
+# Feast's registry never deletes the times of materialisations: one an hour is enough.
 RECORD_EVERY = timedelta(hours=1)
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 Buckets = dict[int, tuple[int, int]]  # number: rows, checksum
 
 
-class Done(NamedTuple):
-    """What was done for one view."""
+class Materialized(NamedTuple):
+    """The rows removed and written for one view."""
 
     view: str
     removed: int
@@ -98,14 +98,14 @@ class View:
     def gold_lines(
         self, cursor: trino.dbapi.Cursor, buckets: list[int] | None
     ) -> Iterator[list[str]]:
-        """Many at a time: what is done for each costs more than the line itself."""
+        """Batches of lines: the overhead per item is larger than the line itself."""
         where = "" if buckets is None else f"where bucket in ({', '.join(map(str, buckets))})"
         cursor.execute(
             "select concat(line, chr(9), cast(row_hash as varchar), chr(10))"
             f" from ({self.lines()}) {where}"
         )
         lines = (line for [line] in cursor)
-        while batch := list(islice(lines, AT_ONCE)):
+        while batch := list(islice(lines, BATCH_ROWS)):
             yield batch
 
     def write(
@@ -116,7 +116,7 @@ class View:
         task = progress.add_task(self.name, total=None)
         written = 0
         cursor = connection.cursor()
-        # Its thread hands PostgreSQL one batch while Trino is asked for the next.
+        # Its thread sends one batch to PostgreSQL while the next one is read from Trino.
         with cursor.copy(statement, writer=QueuedLibpqWriter(cursor)) as copy:
             for batch in lines:
                 copy.write("".join(batch))
@@ -127,13 +127,13 @@ class View:
 
 
 def pin(project: str, views: list[FeatureView], cursor: trino.dbapi.Cursor) -> list[View]:
-    """The views over gold as it is now: what dbt writes meanwhile is for the next run."""
+    """The views over gold's current snapshots: later writes of dbt are for the next run."""
     parts = []
     for number, view in enumerate(views):
         catalog, schema, table = current_table(view).split(".")
         refs = f'{catalog}.{schema}."{table}$refs"'
         parts.append(f"select {number}, snapshot_id from {refs} where name = 'main'")
-    # One query for all, for each takes a while to begin, however little it reads.
+    # One query for all: each query has a start-up cost, however little it reads.
     cursor.execute(" union all ".join(parts))
     snapshots = dict(cursor.fetchall())
     return [View(project, view, snapshots[number]) for number, view in enumerate(views)]
@@ -165,7 +165,7 @@ def differing_buckets(
     for name, gold in gold_buckets(filled, cursor).items():
         numbers = gold.keys() | online[name].keys()
         differing[name] = [n for n in numbers if gold.get(n) != online[name].get(n)]
-    return {name: buckets for name, buckets in differing.items() if len(buckets) <= MANY}
+    return {name: buckets for name, buckets in differing.items() if len(buckets) <= MAX_BUCKETS}
 
 
 def copy_text(name: str, kind: str) -> str:
@@ -178,8 +178,8 @@ def copy_text(name: str, kind: str) -> str:
     return f"coalesce({text}, '\\N')"
 
 
-def materialize(store: FeatureStore, progress: Progress, everything: bool) -> list[Done]:
-    """Make each view's online table what its gold table is; returns what that took."""
+def materialize(store: FeatureStore, progress: Progress, everything: bool) -> list[Materialized]:
+    """Make each view's online table equal to its gold table; return the rows changed."""
     registered = gold_views(store)
     tables = [sql.Identifier(table_name(store.project, view)) for view in registered]
     with (
@@ -187,37 +187,40 @@ def materialize(store: FeatureStore, progress: Progress, everything: bool) -> li
         online_store(store).connection(store.config) as connection,
         connection.transaction(),
     ):
-        # Whoever else writes waits, and looks at gold after that; whoever reads does not wait.
+        # Other writers wait, and read gold after that; readers do not wait.
         connection.execute(
             sql.SQL("lock table {} in share row exclusive mode").format(sql.SQL(", ").join(tables))
         )
         views = pin(store.project, registered, cursor)
         buckets = {} if everything else differing_buckets(views, cursor, connection)
-        done = [bring(view, buckets.get(view.name), cursor, connection, progress) for view in views]
-    changed = {one.view for one in done if one.removed or one.written}
+        results = [
+            replace_rows(view, buckets.get(view.name), cursor, connection, progress)
+            for view in views
+        ]
+    changed = {result.view for result in results if result.removed or result.written}
     for view in registered:
         record(store, view, view.name in changed)
-    return done
+    return results
 
 
-def bring(
+def replace_rows(
     view: View,
     buckets: list[int] | None,
     cursor: trino.dbapi.Cursor,
     connection: psycopg.Connection,
     progress: Progress,
-) -> Done:
+) -> Materialized:
     """Replace the rows of these buckets, or all."""
     began = time.monotonic()
     if buckets == []:
-        return Done(view.name, 0, 0, 0)
+        return Materialized(view.name, 0, 0, 0)
     removed = view.remove(connection, buckets)
     written = view.write(connection, view.gold_lines(cursor, buckets), progress)
-    return Done(view.name, removed, written, time.monotonic() - began)
+    return Materialized(view.name, removed, written, time.monotonic() - began)
 
 
 def record(store: FeatureStore, view: FeatureView, changed: bool) -> None:
-    """Tell Feast's registry: it serves only views that are known to be online."""
+    """Record it in Feast's registry: Feast serves only views that are marked as online."""
     now = datetime.now(UTC)
     since = view.most_recent_end_time or EPOCH
     is_old = changed and since.replace(tzinfo=UTC) < now - RECORD_EVERY
@@ -232,21 +235,21 @@ def apply(store: FeatureStore) -> None:
         apply_total(store.config, store.repo_path, skip_source_validation=False)
 
 
-def report(console: Console, done: list[Done], seconds: float) -> None:
-    for one in done:
-        if not (one.removed or one.written):
-            console.print(f"{one.view:<16} nothing new")
+def report(console: Console, results: list[Materialized], seconds: float) -> None:
+    for result in results:
+        if not (result.removed or result.written):
+            console.print(f"{result.view:<16} nothing new")
             continue
-        gone = max(one.removed - one.written, 0)
+        gone = max(result.removed - result.written, 0)
         less = f", {gone:,} fewer than before" if gone else ""
-        rate = f"{one.written / one.seconds:,.0f} rows/s"
-        console.print(f"{one.view:<16} {one.written:,} rows written{less}, {rate}")
-    console.print(f"all of it in {seconds:.1f} s")
+        rate = f"{result.written / result.seconds:,.0f} rows/s"
+        console.print(f"{result.view:<16} {result.written:,} rows written{less}, {rate}")
+    console.print(f"total {seconds:.1f} s")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m feast_repo.materialize", description=__doc__)
-    parser.add_argument("--all", action="store_true", help="write every row, whatever is there")
+    parser.add_argument("--all", action="store_true", help="write every row, not only differences")
     parser.add_argument("--apply", action="store_true", help="do `feast apply` first")
     arguments = parser.parse_args()
 
@@ -259,11 +262,11 @@ def main() -> None:
             transient=True,
             disable=not console.is_terminal,
         ) as progress:
-            if arguments.apply:  # in this process: to import Feast takes longer than this does
+            if arguments.apply:  # in this process: importing Feast takes longer than the work
                 apply(open_store())
             store, began = open_store(), time.monotonic()
-            done = materialize(store, progress, arguments.all)
-        report(console, done, time.monotonic() - began)
+            results = materialize(store, progress, arguments.all)
+        report(console, results, time.monotonic() - began)
         return 0
 
     run(command)

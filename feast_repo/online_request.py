@@ -1,7 +1,7 @@
-"""What a request for online features must hold, said before the store is asked.
+"""Validates a request for online features before the store is read.
 
-Feast answers 500, or features of nobody, to keys of a wrong type, to null and to lists of
-different lengths.
+Feast answers 500, or features without an entity, to keys of a wrong type, to null and to
+lists of different lengths.
 """
 
 import math
@@ -13,7 +13,7 @@ from feast.base_feature_view import BaseFeatureView
 from feast.on_demand_feature_view import OnDemandFeatureView
 from pydantic import BaseModel, ConfigDict, Field
 
-# The time of a read grows with its keys, and others wait meanwhile.
+# The time of a read grows with its keys, and other requests wait for it.
 MAX_KEYS = 1_000
 INT64 = range(-(2**63), 2**63)
 
@@ -35,7 +35,7 @@ class OnlineRequest(BaseModel):
 
 
 def check(request: OnlineRequest, store: FeatureStore) -> None:
-    """Raise HTTPException (422) with a sentence if the request cannot be answered.
+    """Raise HTTPException (422) with the reason if the request cannot be answered.
 
     Raises:
         FeastObjectNotFoundException: there is no such feature service or view.

@@ -1,4 +1,4 @@
-"""The SQL of a point-in-time join: of each view what was true at each entity's time.
+"""The SQL of a point-in-time join: each view's row that was valid at each entity's time.
 
 Feast's own template joins each view by itself, scans its table four times, and finds a row
 again by a text of its key and time: for three views over one table, twelve scans, and more
@@ -20,8 +20,8 @@ from feast_repo.entity_frame import ROW, quoted
 
 
 @dataclass
-class Source:
-    """A feature table, and the columns that are asked of it."""
+class FeatureTable:
+    """A feature table, and the columns that the query reads from it."""
 
     number: int
     context: FeatureViewQueryContext  # of any of its views: key and times are the same
@@ -84,16 +84,18 @@ def source_key(context: FeatureViewQueryContext) -> tuple[str, ...]:
     return (context.table_subquery, *times, *context.entity_selections)
 
 
-def sources_of(contexts: Sequence[FeatureViewQueryContext]) -> dict[tuple[str, ...], Source]:
-    sources: dict[tuple[str, ...], Source] = {}
+def sources_of(contexts: Sequence[FeatureViewQueryContext]) -> dict[tuple[str, ...], FeatureTable]:
+    sources: dict[tuple[str, ...], FeatureTable] = {}
     for context in contexts:
-        source = sources.setdefault(source_key(context), Source(len(sources), context))
+        source = sources.setdefault(source_key(context), FeatureTable(len(sources), context))
         new = [column for column in context.features if column not in source.columns]
         source.columns += new
     return sources
 
 
-def feature(source: Source, context: FeatureViewQueryContext, column: str, event_time: str) -> str:
+def feature(
+    source: FeatureTable, context: FeatureViewQueryContext, column: str, event_time: str
+) -> str:
     """A feature, unless it is older than the view's TTL."""
     if not context.ttl:
         return source.alias(column)
@@ -101,7 +103,7 @@ def feature(source: Source, context: FeatureViewQueryContext, column: str, event
     return f"if(since_{source.number} >= {oldest}, {source.alias(column)})"
 
 
-def step(source: Source, before: str, event_time: str, only_known: bool) -> list[str]:
+def step(source: FeatureTable, before: str, event_time: str, only_known: bool) -> list[str]:
     """The parts of `with` that add a source's features to the rows so far."""
     n, context = source.number, source.context
     keys = [f"k_{number}" for number in range(len(source.keys))]
@@ -123,8 +125,8 @@ def step(source: Source, before: str, event_time: str, only_known: bool) -> list
         f"version.since = entity.since_{n}",
         f"version.known is not distinct from entity.known_{n}",
     ]
-    # In memory is what is on the right. Entities are, unless Trino's statistics say that
-    # the table is smaller: then it takes that, and turns the join round.
+    # The build side of the join is on the right and in memory: the entities, unless Trino's
+    # statistics show that the table is smaller; then Trino swaps the sides.
     return [
         f"""chosen_{n} as (
 select * from (

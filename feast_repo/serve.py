@@ -37,15 +37,15 @@ HEALTH = "/health"
 METRICS = "/metrics"
 # What FastAPI describes the server by, and Feast's app has, too.
 DESCRIPTION = ("/openapi.json", "/docs")
-# Feast's timer for it ends for ever when PostgreSQL is away once. Without one, a read
-# renews what is older than cache_ttl_seconds of feature_store.yaml.
+# Feast's refresh timer stops for good when PostgreSQL is down once. Without it, a read
+# refreshes a registry that is older than cache_ttl_seconds of feature_store.yaml.
 NO_TIMER = 0
 
 Read = Callable[[GetOnlineFeaturesRequest], Awaitable[Response]]
 
 
 class Refusal(BaseModel):
-    """Why a request is not answered."""
+    """Why a request is refused."""
 
     detail: str
 
@@ -129,7 +129,7 @@ def make_app() -> FastAPI:
 
 
 def read_only() -> None:
-    """Become the user that reads the registry and the online store, and changes neither."""
+    """Use the user that may read the registry and the online store, and change neither."""
     for name in ("USER", "PASSWORD"):
         os.environ[f"FEAST_DB_{name}"] = os.environ[f"FEAST_READER_{name}"]
 

@@ -38,7 +38,7 @@ from feast.types import Int64
 from feast_repo.entity_frame import (
     ROW,
     UTC_TIME,
-    Column,
+    EntityColumn,
     EntityFrame,
     EntityStorage,
     check_names,
@@ -47,7 +47,7 @@ from feast_repo.entity_frame import (
 )
 from feast_repo.point_in_time import Entities, feature_name, point_in_time_query
 
-ROWS_AT_ONCE = 20_000
+FETCH_ROWS = 20_000
 
 
 class UtcTrinoOfflineStoreConfig(TrinoOfflineStoreConfig):
@@ -95,15 +95,15 @@ class UtcTrino(Trino):
             rows: list[list[Any]] = cursor.fetchall()
             return rows
 
-    def columns(self, query: str) -> list[Column]:
+    def columns(self, query: str) -> list[EntityColumn]:
         """The query's columns, without running it."""
         with closing(self.get_cursor()) as cursor:
             cursor.execute(f"select * from (\n{query}\n) limit 0")
             cursor.fetchall()
-            return [Column(quoted(name), name, kind) for name, kind, *_ in cursor.description]
+            return [EntityColumn(quoted(name), name, kind) for name, kind, *_ in cursor.description]
 
     def read(self, query: str) -> pa.Table:
-        """The query's rows, of which no more than a few are ever Python's objects."""
+        """The query's rows, read in batches: only one batch is in memory as Python objects."""
         with closing(self.get_cursor()) as cursor:
             cursor.execute(query)
             schema = pa.schema([(name, arrow_type(kind)) for name, kind, *_ in cursor.description])
@@ -111,7 +111,7 @@ class UtcTrino(Trino):
 
 
 def batches(cursor: trino.dbapi.Cursor, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
-    while rows := cursor.fetchmany(ROWS_AT_ONCE):
+    while rows := cursor.fetchmany(FETCH_ROWS):
         arrays = [
             pa.array(values, field.type)
             for values, field in zip(zip(*rows, strict=True), schema, strict=True)
@@ -126,9 +126,9 @@ def arrow_type(kind: str) -> pa.DataType:
 
 
 class LazyMetadata(RetrievalMetadata):
-    """Metadata that asks for the first and the last time only if somebody wants to know.
+    """Metadata that queries the first and the last time only when they are read.
 
-    Of entities by SQL that is another run of their query.
+    For entities given as SQL this runs their query again.
     """
 
     def __init__(
@@ -138,19 +138,19 @@ class LazyMetadata(RetrievalMetadata):
         self._client, self._query = client, first_and_last
         self._range: list[datetime | None] | None = None
 
-    def _asked(self) -> list[datetime | None]:
+    def _time_range(self) -> list[datetime | None]:
         if self._range is None:
             [self._range] = self._client.execute(self._query)
         return self._range
 
-    # Asked of Trino only when they are read.
+    # Queried only when they are read.
     @property
     def min_event_timestamp(self) -> datetime | None:  # type: ignore[override]
-        return self._asked()[0]
+        return self._time_range()[0]
 
     @property
     def max_event_timestamp(self) -> datetime | None:  # type: ignore[override]
-        return self._asked()[1]
+        return self._time_range()[1]
 
 
 class UtcTrinoRetrievalJob(TrinoRetrievalJob):
@@ -314,7 +314,7 @@ def as_dtype(kind: str) -> np.dtype[Any]:
     return np.dtype("datetime64[us]" if kind.startswith("timestamp") else "object")
 
 
-def sql_selection(columns: list[Column], event_time: str) -> list[str]:
+def sql_selection(columns: list[EntityColumn], event_time: str) -> list[str]:
     """The entities' columns as they are; a time without a zone is UTC."""
     selection = []
     for column in columns:
@@ -342,7 +342,7 @@ def check_keys(keys: dict[str, Any], names: list[str]) -> None:
 
 
 def check_features(names: list[str], features: list[str]) -> None:
-    """Raise ValueError for a name that would stand for two columns of the result."""
+    """Raise ValueError for a name that two columns of the result would have."""
     for name in names:
         if name in features:
             raise ValueError(

@@ -1,8 +1,8 @@
 """An online store in PostgreSQL that keeps a row per application, with typed columns.
 
-Feast's own keeps a row per application and feature, each value as a protobuf beside its
-text, under three indexes: 14 rows where one will do, and nothing that COPY could fill from
-a query's result. It also holds on to one connection, so that a server that outlives a
+Feast's own keeps a row per application and feature, each value as a protobuf and as a
+text, under three indexes: 14 rows instead of one, and COPY cannot fill it from a query's
+result. It also holds on to one connection, so that a server that outlives a
 restart of PostgreSQL never reads again.
 """
 
@@ -32,8 +32,8 @@ TYPES: dict[FeastType, tuple[str, str]] = {
     Bool: ("boolean", "bool_val"),
     UnixTimestamp: ("timestamp with time zone", "unix_timestamp_val"),
 }
-# Beside the key and the features. The hash is of the row as gold has it; of one that was
-# written in another way there is none.
+# In addition to the key and the features. The hash is of gold's row; it is null in a row
+# that was not written by feast_repo.materialize.
 TIMES = {
     "event_timestamp": "timestamp with time zone",
     "created_timestamp": "timestamp with time zone",
@@ -66,7 +66,7 @@ def columns(view: FeatureView) -> dict[str, str]:
 
 
 class Read(NamedTuple):
-    """What one view is asked for."""
+    """One view of a read, and the requested features."""
 
     view: FeatureView
     features: list[str]
@@ -276,7 +276,7 @@ def keys_of(entity_keys: Sequence[EntityKey]) -> list[Any]:
 
 
 def utc(time: datetime) -> datetime:
-    """Feast hands on times in UTC, with or without saying so."""
+    """Feast passes times in UTC, with or without a time zone."""
     return time if time.tzinfo else time.replace(tzinfo=UTC)
 
 
@@ -285,7 +285,7 @@ def drop_table(cursor: Cursor, name: str) -> None:
 
 
 def ensure_table(cursor: Cursor, name: str, view: FeatureView) -> None:
-    """Give a view's table its columns; what it has of them keeps its values."""
+    """Add a view's missing columns to its table; existing columns keep their values."""
     wanted = columns(view)
     cursor.execute(
         "select column_name, data_type from information_schema.columns"

@@ -145,7 +145,7 @@ def materialising(store: FeatureStore, rows: int) -> list[Row]:
             f" where application_id % {rows // CHANGED} = 0"
         )
 
-    def bring_online() -> None:
+    def materialize_views() -> None:
         materialize(store, Progress(disable=True), everything=False)
 
     empty()
@@ -154,8 +154,8 @@ def materialising(store: FeatureStore, rows: int) -> list[Row]:
         run_psql(*(f"\\copy {table} to '{folder}/{table}'" for table in tables))
         copies = [f"\\copy {table} from '{folder}/{table}'" for table in tables]
         copy = best(lambda: run_psql(*copies), empty)
-    online = best(bring_online, empty)
-    changed, unchanged = best(bring_online, change), best(bring_online, nothing)
+    online = best(materialize_views, empty)
+    changed, unchanged = best(materialize_views, change), best(materialize_views, nothing)
     return [
         {
             "way": way,

@@ -14,12 +14,12 @@ from feast import FeatureStore
 from rich.console import Console
 from rich.progress import Progress
 
-from feast_repo.materialize import Done, materialize
+from feast_repo.materialize import Materialized, materialize
 from infra.paths import REPO
 from tests.integration.small_lake import SmallLake
 
 # A gold of so many applications is long enough in the making to be interrupted.
-MANY = """
+GOLD_ROWS = """
 create or replace table {gold}.{table} as
 select
     application_id,
@@ -53,7 +53,7 @@ def make_gold(lake: SmallLake, hundreds: int, number: int) -> None:
     everything = f"{', '.join(COLUMNS.values())}, true as is_current"
     for table, columns in {**COLUMNS, "historical_features": everything}.items():
         lake.query(
-            MANY.format(
+            GOLD_ROWS.format(
                 gold=lake.gold,
                 table=table,
                 hundreds=hundreds,
@@ -118,7 +118,7 @@ def served(lake: SmallLake, folder: Path) -> Iterator[Path]:
             remove_project(FeatureStore(repo_path=str(repo)))
 
 
-def bring_online(store: FeatureStore, everything: bool = False) -> dict[str, Done]:
+def materialize_views(store: FeatureStore, everything: bool = False) -> dict[str, Materialized]:
     with Progress(console=Console(quiet=True)) as progress:
         return {done.view: done for done in materialize(store, progress, everything)}
 

@@ -15,7 +15,7 @@ from feast_repo import show
 from feast_repo.consistency import differences
 from feast_repo.contracts import FEAST_TYPE, NOT_FEATURES
 from feast_repo.store import online_store, source_of
-from tests.integration.served_lake import bring_online, command, feast, served
+from tests.integration.served_lake import command, feast, materialize_views, served
 from tests.integration.small_lake import IMAGE, SmallLake, small_lake
 
 VIEWS = {
@@ -42,7 +42,7 @@ def repo(lake: SmallLake, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
 def store(repo: Path) -> FeatureStore:
     """The store, materialised."""
     store = FeatureStore(repo_path=str(repo))
-    assert {name: done.written for name, done in bring_online(store).items()} == dict.fromkeys(
+    assert {name: done.written for name, done in materialize_views(store).items()} == dict.fromkeys(
         VIEWS, 4
     )
     return store
@@ -219,7 +219,7 @@ def test_materialising_follows_gold_and_no_more(lake: SmallLake, store: FeatureS
         lake.land_change(key, op, lsn, json.dumps(image))
     lake.land_change(3, "d", 903, "null")
     lake.make_tables()
-    done = bring_online(store)
+    done = materialize_views(store)
     # All four are of one bucket, and so is the fifth, which is written again.
     assert {name: (one.removed, one.written) for name, one in done.items()} == dict.fromkeys(
         VIEWS, (4, 3)
@@ -227,7 +227,7 @@ def test_materialising_follows_gold_and_no_more(lake: SmallLake, store: FeatureS
     scores = read_online(store, [1, 2, 3, 5, 7]).credit_history__credit_score
     assert scores.fillna(0).tolist() == [0, 650, 0, 705, 707]
     assert list(differences(store)) == []
-    again = bring_online(store)
+    again = materialize_views(store)
     assert {(one.removed, one.written) for one in again.values()} == {(0, 0)}
 
     # What was true of them before is still joined; what was deleted is gone from then on.
@@ -260,7 +260,7 @@ def test_feasts_own_way_of_writing_is_read_too(lake: SmallLake, store: FeatureSt
         ),
     )
     assert read_online(store, [1234567]).credit_history__credit_score.tolist() == [555]
-    assert bring_online(store)["credit_history"].removed == 1
+    assert materialize_views(store)["credit_history"].removed == 1
     assert read_online(store, [1234567]).credit_history__credit_score.isna().all()
 
 
@@ -306,7 +306,7 @@ def test_golds_types_survive_at_their_limits(lake: SmallLake, store: FeatureStor
     )
     store.apply([view])
     try:
-        assert bring_online(store)["limits"].written == 7
+        assert materialize_views(store)["limits"].written == 7
         assert [one for one in differences(store) if one.feature != "moment"] == []
         names = [field.name for field in view.features]
         with online_store(store).connection(store.config) as connection:

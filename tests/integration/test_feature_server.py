@@ -18,7 +18,7 @@ from feast import FeatureStore
 from infra.native.stack import Supervisor
 from infra.paths import REPO
 from infra.provision import environment
-from tests.integration.served_lake import bring_online, make_gold, register_ours, served
+from tests.integration.served_lake import make_gold, materialize_views, register_ours, served
 from tests.integration.small_lake import SmallLake, small_lake
 from tests.stack import native
 
@@ -40,7 +40,7 @@ def lake() -> Iterator[SmallLake]:
 def store(lake: SmallLake, tmp_path_factory: pytest.TempPathFactory) -> Iterator[FeatureStore]:
     with served(lake, tmp_path_factory.mktemp("feast")) as repo:
         store = FeatureStore(repo_path=str(repo))
-        bring_online(store)
+        materialize_views(store)
         yield store
 
 

@@ -18,7 +18,7 @@ from feast_repo.store import online_store
 from infra.native.stack import Supervisor
 from infra.paths import REPO
 from infra.provision import environment
-from tests.integration.served_lake import bring_online, command, make_gold, served
+from tests.integration.served_lake import command, make_gold, materialize_views, served
 from tests.integration.small_lake import SmallLake, small_lake
 
 pytestmark = pytest.mark.slow
@@ -38,7 +38,7 @@ def lake() -> Iterator[SmallLake]:
 def store(lake: SmallLake, tmp_path_factory: pytest.TempPathFactory) -> Iterator[FeatureStore]:
     with served(lake, tmp_path_factory.mktemp("feast")) as repo:
         store = FeatureStore(repo_path=str(repo))
-        bring_online(store)
+        materialize_views(store)
         yield store
 
 
@@ -135,7 +135,7 @@ def test_a_reader_never_sees_half_of_it(lake: SmallLake, store: FeatureStore) ->
 
     reader = threading.Thread(target=read)
     reader.start()
-    bring_online(store)
+    materialize_views(store)
     while (4.0,) * 9 not in seen:
         assert reader.is_alive()
     stop.set()
