@@ -1,4 +1,4 @@
-"""`make demo`: both paths, batch and stream, by the commands that a person would type.
+"""`make demo`: both paths, batch and stream, by the commands that a user would type.
 
 First the lake: source -> bronze -> silver and gold, and proof that silver is the source. Then
 the source changes, the stream follows, and Airflow's pipelines do the rest, up to the features.
@@ -21,7 +21,7 @@ from rich.markup import escape
 
 from demo.background import Background
 from demo.steps import MODEL, NO_SCHEDULE, PAUSE, Step, lake_steps, stream_steps
-from demo.summary import ALL, LAKE, PROOF, SCORED, WHERE_NEXT, print_summary
+from demo.summary import ALL, LAKE, NEXT_STEPS, PROOF, SCORED, print_summary
 from infra.env import env_file, load_env
 from infra.errors import LakehouseError
 from infra.paths import REPO
@@ -146,7 +146,7 @@ def main() -> None:
         demo.run(model)
         print_summary(console, "The lakehouse", [*ALL, *([SCORED] if model else [])], demo.seconds)
         demo.ready("pipelines ready" if with_airflow else "all of it by hand, ready")
-    console.print(WHERE_NEXT.format(**load_env(), env_file=env_file().name))
+    console.print(NEXT_STEPS.format(**load_env(), env_file=env_file().name))
 
 
 if __name__ == "__main__":

@@ -50,9 +50,9 @@ class Background:
         self._jobs.append(self._pool.submit(self._run, what, command))
 
     def news(self) -> list[str]:
-        """What has ended since the last call, a line each."""
-        told, self._news = self._news, []
-        return told
+        """The commands that have ended since the last call, a line each."""
+        news, self._news = self._news, []
+        return news
 
     def done(self) -> bool:
         return all(job.done() for job in self._jobs)

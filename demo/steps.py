@@ -1,4 +1,4 @@
-"""The demo's steps: the commands that a person would type."""
+"""The demo's steps: the commands that a user would type."""
 
 import os
 import shlex
@@ -36,7 +36,7 @@ def lake_steps() -> list[Step]:
 
 
 def stream_steps(with_airflow: bool) -> list[Step]:
-    """The source changes, and everything follows."""
+    """Changes in the source, from the stream to the features."""
     return [
         Step(
             "stream",
@@ -49,7 +49,7 @@ def stream_steps(with_airflow: bool) -> list[Step]:
             "python -m ingestion source probe --times 5",
         ),
         Step("stream", "wait until all of it has landed", "python -m ingestion stream wait"),
-        *([PIPELINES] if with_airflow else BY_HAND),
+        *([PIPELINES] if with_airflow else WITHOUT_AIRFLOW),
         Step("features", "is what is served gold?", "python -O -m feast_repo.consistency"),
         Step(
             "read back",
@@ -66,12 +66,12 @@ PAUSE = "python -m infra.airflow pause"
 NO_SCHEDULE = Step("pipelines", "switch off the schedules of an earlier demo", PAUSE)
 PIPELINES = Step(
     "pipelines",
-    "Airflow does all of it by schedule; now, because we ask",
+    "run the scheduled Airflow pipelines now",
     "python -m infra.airflow run loan_batch_ingestion --then loan_etl",
     needs_background=True,
 )
-BY_HAND = [
-    Step("silver, gold", "fold the changes in", "dbt build", "dbt_project"),
+WITHOUT_AIRFLOW = [
+    Step("silver, gold", "update them with the changes", "dbt build", "dbt_project"),
     Step("features", "register the features", "feast apply", "feast_repo"),
     Step("features", "write them to the online store", "python -O -m feast_repo.materialize"),
 ]

@@ -9,7 +9,7 @@ from rich.table import Table
 
 from infra.env import load_env
 
-# What is counted of each layer: the engine that is asked, and the query.
+# How the rows of each layer are counted: the engine and the query.
 COUNTS = {
     "source": ("source", "select count(*) from loan_applications"),
     "bronze": ("trino", "select max_by(row_count, lsn) from hive.bronze.batch_snapshots"),
@@ -24,7 +24,7 @@ COUNTS = {
     "model": ("trino", "select count(distinct application_id) from iceberg.silver.loan_scores"),
 }
 
-WHERE_NEXT = """
+NEXT_STEPS = """
 Where to look
   stream     make stream-status
   Trino      http://{TRINO_HOST}:{TRINO_PORT}  (user name: admin)

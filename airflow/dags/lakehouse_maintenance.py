@@ -7,8 +7,8 @@ from airflow.sdk import DAG
 
 from include.common import DEFAULTS, TRINO_POOL, command, cron
 
-# Other variables make dbt parse everything: in a folder of its own, so that `loan_etl`
-# goes on parsing only what has changed.
+# Other variables make dbt parse everything: in its own target folder, so that `loan_etl`
+# still parses only what has changed.
 WHOLE_HISTORY = (
     "dbt test --select tag:history --vars 'test_whole_tables: true'"
     " --target-path target/whole_history"

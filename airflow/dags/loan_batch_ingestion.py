@@ -1,7 +1,7 @@
 """Source to bronze by batch: one snapshot of each table of `ingestion/tables.yml`.
 
-Each run goes on where the last one ended, whichever runs failed meanwhile. A backfill
-reads its intervals again as they are now, and moves nothing on.
+Each run continues where the last successful one ended. A backfill reads its intervals
+again as they are now, and does not move the cursor.
 """
 
 from datetime import timedelta
@@ -30,8 +30,8 @@ with DAG(
         "mode": Param(
             "incremental",
             enum=["incremental", "full"],
-            description="What changed since the last snapshot, or every row: that also shows"
-            " what was deleted while nobody followed the stream.",
+            description="The rows changed since the last snapshot, or every row: that also"
+            " finds deletions that the stream did not capture.",
         )
     },
 ):

@@ -1,9 +1,9 @@
-"""Bronze to silver, gold and features: dbt's graph, then Feast and the proof.
+"""Bronze to silver, gold and features: dbt's graph, then Feast and reconciliation.
 
-It starts when a batch has landed, and every hour for what came by the stream. One dbt
-process builds and tests everything; the tasks of the group `dbt` watch it, one a model
-and one for the model's tests. A test that fails stops what stands behind it, and nothing
-else; one over several models counts for the last of them. Cleared or tried again, a task
+It starts when a batch has landed, and every hour for the stream's changes. One dbt
+process builds and tests everything; the tasks of the group `dbt` watch it, one for each
+model and one for the model's tests. A failed test skips its downstream models only; a
+test over several models belongs to the last of them. A task that is cleared or retried
 runs dbt for its own model.
 """
 
@@ -37,7 +37,7 @@ with DAG(
     default_args=DEFAULTS,
     tags=["silver", "gold", "features", "dbt"],
 ):
-    # Beside dbt, for it stops nothing: what has landed is folded, however old it is.
+    # In parallel with dbt: it only warns, and dbt processes old data, too.
     command("source_freshness", "dbt source freshness", "dbt_project")
     dbt = DbtTaskGroup(
         group_id="dbt",
@@ -56,10 +56,9 @@ with DAG(
             # are built by loan_model_training.
             exclude=["resource_type:exposure", "resource_type:unit_test", "tag:scores"],
         ),
-        # A watcher looks that often (seconds): the default, 10, would hold up those behind it.
-        # Tried again, a task runs dbt for its own model: once is enough to get over a
-        # service that was away, if it had the time to start, and a test that fails will
-        # fail again.
+        # Seconds between a watcher's checks: the default, 10, would delay downstream tasks.
+        # A retried task runs dbt for its own model: one retry is enough after a service's
+        # restart, and a test that fails will fail again.
         operator_args={
             "poke_interval": 2,
             "retries": 1,
@@ -70,8 +69,8 @@ with DAG(
             execution_mode=ExecutionMode.WATCHER,
             invocation_mode=InvocationMode.SUBPROCESS,
             dbt_executable_path=REPO / ".venv/bin/dbt",
-            # The second try of dbt's one process does nothing, and at once: it lets those who
-            # watch it do its work, each its own, so that the run gets over what was away.
+            # A retry of dbt's process does nothing: the watching tasks then each run their
+            # own model, so that the run recovers from a service's restart.
             setup_operator_args={
                 "pool": TRINO_POOL,
                 "callback": lineage.emit,

@@ -9,7 +9,7 @@ from airflow.sdk import Asset, CronTriggerTimetable
 
 from include import REPO
 
-# Its one slot is held by whatever writes silver and gold, or rewrites their files (pools.json).
+# Its one slot is for tasks that write silver and gold, or rewrite their files (pools.json).
 TRINO_POOL = "trino"
 # What is ingested, by ingestion's own declaration.
 INGESTED = yaml.safe_load((REPO / "ingestion/tables.yml").read_text())

@@ -1,4 +1,4 @@
-"""What we add to the graph that Cosmos draws of dbt's project."""
+"""Changes to the graph that Cosmos renders of dbt's project."""
 
 import os
 from collections.abc import Mapping
@@ -9,11 +9,11 @@ from cosmos.dbt.graph import DbtNode
 
 
 def count_each_test_once(group: DbtTaskGroup) -> None:
-    """Let a test over several models count for the one that is furthest behind.
+    """Assign a test over several models to the most downstream one.
 
-    Cosmos counts it for each of them, so that one that dbt skipped, because a single model
-    failed, stops all the others, too, and what is behind them. dbt itself stops what is
-    behind all of the test's models (``_add_test_edges`` in dbt-core's compilation.py).
+    Cosmos assigns it to each of them, so that a test that dbt skipped, because one model
+    failed, fails all the others, too, and their downstream models. dbt itself skips only what
+    is downstream of all the test's models (``_add_test_edges`` in dbt-core's compilation.py).
     """
     nodes = group.dbt_graph.filtered_nodes
     producer = group.children[f"{group.group_id}.{PRODUCER_WATCHER_TASK_ID}"]

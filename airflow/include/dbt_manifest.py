@@ -16,7 +16,7 @@ PROJECT = REPO / "dbt_project"
 TARGET = PROJECT / "target"
 # Not target/ itself, where every dbt command writes one of its own.
 FOLDER = TARGET / "airflow"
-MADE_OF = FOLDER / "made-of.txt"
+FINGERPRINT_FILE = FOLDER / "made-of.txt"
 PARTS = ("models", "macros", "seeds", "tests")
 
 
@@ -29,12 +29,12 @@ def refresh() -> None:
     """
     if is_current():
         return
-    found = fingerprint()  # before dbt reads them: what changes meanwhile counts as new
+    found = fingerprint()  # before dbt reads the files: a change during parsing counts as new
     dbt = str(Path(sys.executable).with_name("dbt"))
     subprocess.run([dbt, "--quiet", "parse"], cwd=PROJECT, check=True, stdout=sys.stderr)
     FOLDER.mkdir(exist_ok=True)
     shutil.copyfile(TARGET / "manifest.json", FOLDER / "manifest.json")
-    MADE_OF.write_text(found)
+    FINGERPRINT_FILE.write_text(found)
 
 
 def current() -> Path:
@@ -54,7 +54,7 @@ class StaleManifestError(Exception):
 
 
 def is_current() -> bool:
-    return MADE_OF.exists() and MADE_OF.read_text() == fingerprint()
+    return FINGERPRINT_FILE.exists() and FINGERPRINT_FILE.read_text() == fingerprint()
 
 
 def fingerprint() -> str:

@@ -15,8 +15,8 @@ from include.common import INGESTED
 def emit(_: str, context: Any) -> None:  # noqa: ANN401 (Airflow's)
     """Send what the ended run of dbt read and wrote: a callback of Cosmos's producer.
 
-    Cosmos reads the events out of dbt's artifacts, one for each model; whoever listens is
-    looked for by the environment (``OpenLineageClient``).
+    Cosmos reads the events from dbt's artifacts, one for each model; the environment
+    configures where they are sent (``OpenLineageClient``).
     """
     send(context["task"].openlineage_events_completes)
 
