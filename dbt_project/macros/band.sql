@@ -1,4 +1,4 @@
-{# The name of the band that a number lies in: `bands` in dbt_project.yml. #}
+{# The name of the band that contains a number: `bands` in dbt_project.yml. #}
 {% macro band(number, bands) -%}
     cast(
         case

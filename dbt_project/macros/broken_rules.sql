@@ -16,7 +16,7 @@
     )
 {%- endmacro %}
 
-{# A slip in the list stops dbt at parsing, not silently lets bad rows pass. #}
+{# An error in the list fails at parsing instead of letting bad rows pass. #}
 {% macro check_rules(rules) -%}
     {%- set names = [] -%}
     {%- for rule in rules -%}

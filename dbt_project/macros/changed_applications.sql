@@ -9,7 +9,7 @@
     {{ return('(select * from ' ~ relation ~ ' where ' ~ where ~ ') as tested' if where else relation) }}
 {%- endmacro %}
 
-{# The `where` of a test with what the placeholder stands for; none if it reads all rows. #}
+{# The `where` of a test with the placeholder replaced; none if it reads all rows. #}
 {% macro test_condition(where) -%}
     {{ return(changed_applications() if where == '__changed_applications__' else where) }}
 {%- endmacro %}

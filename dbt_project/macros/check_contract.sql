@@ -1,6 +1,6 @@
 {#
-    dbt's own check says what differs. Whoever is about to break a promise also
-    has to know to whom it was made.
+    dbt's own check reports the differing columns. This one also names the readers
+    of the contract.
 #}
 {% macro trino__get_assert_columns_equivalent(sql) -%}
     {%- set found = column_names_and_types(sql) -%}
@@ -10,14 +10,14 @@
             model.name ~ ' would break its contract.\n'
             ~ '  It promises: ' ~ (promised | reject('in', found) | join(', ') or 'no more than that')
             ~ '\n  The query has: ' ~ (found | reject('in', promised) | join(', ') or 'nothing else')
-            ~ '\n  It is read by: ' ~ (readers_of(model) | join(', ') or 'nobody that we know of')
+            ~ '\n  It is read by: ' ~ (readers_of(model) | join(', ') or 'no known reader')
             ~ '\nKeep the promise, or agree on another with them and write it into '
             ~ model.patch_path.split('://')[1] ~ '.'
         ) }}
     {%- endif -%}
 {%- endmacro %}
 
-{# As column_names_and_types says them, and without asking Trino: a type's name, in capitals. #}
+{# As column_names_and_types returns them, without a query: a type's name, in capitals. #}
 {% macro promised_names_and_types(model) -%}
     {%- set promised = [] -%}
     {%- for column in model.columns.values() -%}

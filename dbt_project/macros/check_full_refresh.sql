@@ -1,6 +1,6 @@
 {#
-    Stops a full refresh of a model without those that it is folded from: it
-    would be made of the last run's claims alone.
+    Stops a full refresh of a model without the models that it is built from: it
+    would contain the last run's claims only.
 #}
 {% macro check_full_refresh(needed) -%}
     {%- if execute and flags.FULL_REFRESH -%}

@@ -4,7 +4,7 @@
 #}
 {% macro trino__persist_docs(relation, model, for_relation, for_columns) -%}{%- endmacro %}
 
-{# An incremental table is created once: what has changed since is written here, on-run-end. #}
+{# An incremental table is created once: later changes of comments are applied on-run-end. #}
 {% macro update_comments() -%}
     {%- if execute and flags.WHICH in ('build', 'run') -%}
         {%- set tables = {} -%}

@@ -5,8 +5,8 @@
     without running the query) and then one statement swaps the whole table.
     The price: no NOT NULL on the columns. The models' tests check that.
 
-    A temporary table replaces what an interrupted run left behind: a unit test's
-    otherwise fails for ever with "already exists".
+    A temporary table replaces the one of an interrupted run: a unit test would
+    otherwise always fail with "already exists".
 #}
 {% macro trino__create_table_as(temporary, relation, sql, on_exists=none) -%}
     {%- if config.get('contract').enforced -%}

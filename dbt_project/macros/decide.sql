@@ -40,7 +40,7 @@ newest_full as (
 
 ),
 
--- What was decided before stands for its newest event and its newest row.
+-- The previous decision represents its newest event and its newest row.
 sided as (
 
     select
@@ -68,7 +68,7 @@ ranked as (
 
 ),
 
--- One or two claims per application, each beside both sides' positions.
+-- One or two claims per application, each with the positions of both sides.
 newest as (
 
     select
@@ -127,7 +127,7 @@ judged as (
 ),
 
 -- A side that wins by a TRUNCATE or by absence may have no claim of its own:
--- then the other one's brings the key.
+-- then the key comes from the other side's claim.
 chosen as (
 
     select

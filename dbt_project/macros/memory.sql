@@ -1,8 +1,8 @@
 {#
-    Silver is folded from what landed, run by run. What the fold has to remember
-    are tables that the models of the next run read before they write them, which
-    `ref` calls a cycle: these macros find them by name. On the first run, and
-    with --full-refresh, there is nothing to remember.
+    Each run folds newly landed data into silver. Its state is in tables that the
+    models of the next run read before they write them. With `ref` this would be a
+    cycle, so these macros find the tables by name. There is no state on the first
+    run and with --full-refresh.
 #}
 {% macro remembered(name) -%}
     {%- if execute and not flags.FULL_REFRESH -%}
@@ -15,7 +15,7 @@
     {{ return(none) }}
 {%- endmacro %}
 
-{# How far the fold has come; none if any of its tables is gone: then from the start. #}
+{# The table of processed input; none if a table of the state is missing: start over. #}
 {% macro remembered_progress() -%}
     {%- set found = namespace(all=true) -%}
     {%- for name in ['landed', 'state', 'versions', 'progress'] -%}

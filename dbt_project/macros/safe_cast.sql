@@ -1,4 +1,4 @@
-{# Lets the rows of a unit test say an array of strings as a YAML list. #}
+{# Lets the rows of a unit test write an array of strings as a YAML list. #}
 {% macro trino__safe_cast(field, type) -%}
     {%- if field is iterable and field is not string -%}
         cast(array[

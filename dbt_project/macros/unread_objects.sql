@@ -1,13 +1,12 @@
 {#
-    True of the rows of objects in bronze that the fold has not read, said in
-    constants, for only by these does Trino leave objects unopened and hours
-    unlisted: names sort by hour, then by partition, then by offset.
+    True of the rows of objects in bronze that no run has read yet. It compares
+    with constants, because only these let Trino skip objects and hours: names sort
+    by hour, then by partition, then by offset.
 
-    Per partition, what starts before the offset that the fold has come to is
-    left out; whatever else there is, a new partition too, is in. It looks an
-    hour further back than it has come to, for a clock that was set back. An
-    object that even so lies outside would leave a gap, which
-    assert_stream_has_no_gap finds.
+    Per partition, objects that start before the processed offset are left out;
+    all others are read, those of a new partition too. It also reads the hour
+    before the processed one, for a clock that was set back. An older object that
+    was not read would leave a gap, which assert_stream_has_no_gap finds.
 #}
 {% macro unread_objects() -%}
     {%- set progress = remembered_progress() -%}
@@ -20,7 +19,7 @@
         ) -%}
         {%- for row in rows -%}
             {%- set folder, rest = row[0].split('/dt=') -%}
-            {#- Elsewhere lies what came under another topic's name: it is read. -#}
+            {#- Objects of another topic's name are in another folder: they are read. -#}
             {%- if "'" ~ folder ~ "'" in ddl -%}
                 {%- do read.append({
                     'folder': folder,
@@ -37,7 +36,7 @@
     {%- if not read -%}
         true
     {%- else -%}
-        {#- A topic that was made anew has a new id; the old one never goes on. -#}
+        {#- A topic that was created again has a new id; the old one gets no more records. -#}
         {%- set topic = (read | sort(attribute='hour') | last).topic -%}
         {%- set read = read | selectattr('topic', 'equalto', topic) | list -%}
         {%- set hour = modules.datetime.timedelta(hours=1) -%}
@@ -50,7 +49,7 @@
             or hour >= {{ first.hour }}
         )
         and _object >= '{{ read[0].folder }}/dt={{ first.strftime("%Y-%m-%d/hour=%H") }}/'
-        {#- A partition that has slept for days would give too many of them. -#}
+        {#- A partition without records for days would give too many of them. -#}
         {%- for back in range([hours, 48] | min) %}
         {%- set folder = read[0].folder ~ (last - back * hour).strftime("/dt=%Y-%m-%d/hour=%H/") %}
         {%- for known in read %}
@@ -63,7 +62,7 @@
     {%- endif -%}
 {%- endmacro %}
 
-{# Where bronze's table of changes lies; asked once in a run. #}
+{# The location of bronze's table of changes; queried once in a run. #}
 {% macro ddl_of_changes() -%}
     {%- set known = graph.get(invocation_id ~ 'ddl_of_changes') -%}
     {%- set ddl = known or value_of(

@@ -1,5 +1,5 @@
--- Cut by whatever, the book adds up to silver: no application fell between two
--- segments.
+-- By any segmentation, the book adds up to silver: no application is missing from
+-- all segments.
 with
 
 silver as (

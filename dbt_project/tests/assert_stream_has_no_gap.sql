@@ -1,6 +1,6 @@
 -- Each object of a partition begins where the one before ended. What landed
--- beyond a gap has been folded in; what is missing in it has not landed or lies
--- where it was not looked for: `dbt build --full-refresh` looks everywhere.
+-- after a gap has been processed; the records in it have not landed or are in a
+-- folder that was not read: `dbt build --full-refresh` reads all of them.
 with
 
 landed as (

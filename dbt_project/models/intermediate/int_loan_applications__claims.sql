@@ -1,5 +1,5 @@
-{#- What was decided before is asked only of the applications that something new
-    is said of. A full snapshot and a TRUNCATE speak of all of them. -#}
+{#- Previous decisions are read only for applications with new claims. A full
+    snapshot and a TRUNCATE are claims about all of them. -#}
 {% set landed = ref('int_loan_applications__landed') %}
 {% set snapshots = ref('int_batch_snapshots__effective') %}
 {% set state = remembered('int_loan_applications__state') %}

@@ -94,7 +94,7 @@ landed as (
     select * from new_events
     {% if before %}
         union all
-        -- A change that comes late still has to meet every TRUNCATE after it.
+        -- A late change must still be compared with every TRUNCATE after it.
         select * from {{ before }}
         where claim = 'truncate'
     {% endif %}

@@ -36,7 +36,7 @@ known as (
 ),
 
 -- An object begins where the one before it ended. One that does not is beyond a
--- gap: it has been folded in, but the fold has not come to it.
+-- gap: it has been folded in, but `next_offset` stays before the gap.
 ordered as (
 
     select

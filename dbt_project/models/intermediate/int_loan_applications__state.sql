@@ -24,8 +24,8 @@ known as (
 
 ),
 
--- A batch row that says what is known already is no new version, unless the
--- stream brought something in between: a row may go and come back as it was.
+-- A batch row with the known values is no new version, unless the stream has a
+-- change in between: a row may be deleted and inserted again unchanged.
 versioned as (
 
     select

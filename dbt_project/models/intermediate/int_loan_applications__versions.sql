@@ -1,4 +1,4 @@
-{#- What may be here already is no further back in the log than what lands. -#}
+{#- Existing rows before the lowest landed lsn are not affected. -#}
 {% do check_full_refresh(['int_loan_applications__landed']) %}
 {% set since = value_of(
     "select coalesce(min(lsn), 0) from (select lsn from "
@@ -71,8 +71,8 @@ from_stream as (
 
 ),
 
--- Of the batch rows, those by which the state became another. An older
--- snapshot's may do so, too: when the stream tells late what came before it.
+-- The batch rows that changed the state. A row of an older snapshot may do so,
+-- too: when an earlier change arrives late by the stream.
 from_batch as (
 
     select

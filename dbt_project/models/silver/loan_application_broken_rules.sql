@@ -20,8 +20,8 @@ rules as (
 
 ),
 
--- Rejecting rules were asked when the row came, for they decide where it goes;
--- warning ones are asked now.
+-- Rejecting rules were evaluated when the row landed, because they decide its
+-- table; warning rules are evaluated here.
 judged as (
 
     select

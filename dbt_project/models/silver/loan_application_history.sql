@@ -34,7 +34,7 @@ unseen as (
 
 ),
 
--- A batch row lies before them.
+-- A batch row comes before them.
 positioned as (
 
     select
@@ -57,7 +57,7 @@ positioned as (
 
 ),
 
--- The source's clock may be set back; time in the history only goes forward.
+-- The source's clock may be set back; times in the history never decrease.
 timed as (
 
     select

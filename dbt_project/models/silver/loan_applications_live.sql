@@ -1,6 +1,6 @@
-{#- The constants in this view are how far the fold has come: every run makes it
-    anew, behind the state, and a run that does not get here leaves a view that
-    reads more than it must and still tells the truth.
+{#- The constants in this view are the processed offsets: every run replaces it
+    after the state, and a run that fails before leaves a view that reads more
+    than it must and is still correct.
 
     It is the rule of truth (macros/decide.sql) again, for the one case that the
     state is known and only events are new, since planning the whole rule takes
@@ -96,8 +96,8 @@ newest_changes as (
 
 ),
 
--- Of each application, whichever of the three is newest in the log holds, if
--- the newest snapshot that speaks of the application does not see it.
+-- Of each application, the newest of the three by WAL position is valid, if
+-- the newest snapshot with a claim about the application does not see it.
 judged as (
 
     select

@@ -6,7 +6,7 @@ history as (
 
 ),
 
--- One entry per thing that became true: a version, or its end if none follows.
+-- One entry per event: the start of a version, or its end if none follows.
 entries as (
 
     select
@@ -32,7 +32,7 @@ entries as (
 
 ),
 
--- Of what became true at one moment the last holds, once it is known.
+-- Of several events at the same time the last one is valid, once it is known.
 ordered as (
 
     select

@@ -36,7 +36,7 @@ counted as (
 
 ),
 
--- Those of which what landed is now what holds.
+-- The applications whose landed change is their current version.
 merged as (
 
     select count(distinct state.application_id) as applications
