@@ -116,7 +116,7 @@ def parts(batches: Iterator[pd.DataFrame]) -> Iterator[pd.DataFrame]:
     """The same rows in frames of equal size: a part must not depend on how Trino cut pages."""
     waiting: list[pd.DataFrame] = []
     for batch in chain(batches, [None]):
-        if batch is not None:
+        if batch is not None and len(batch):
             waiting.append(batch)
         while waiting and (batch is None or sum(map(len, waiting)) >= ROWS_IN_A_PART):
             rows = pd.concat(waiting, ignore_index=True)

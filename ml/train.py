@@ -171,6 +171,8 @@ def log_numbers(candidate: Candidate) -> None:
     metrics["noise_loss"] = candidate.evidence.noise_loss
     metrics |= {f"onnx_{name}": float(value) for name, value in asdict(candidate.parity).items()}
     mlflow.log_metrics(metrics)
+    for rows, auc in candidate.evidence.learning_curve:
+        mlflow.log_metric("learning_curve_auc", auc, step=rows)
     mlflow.log_param("model", candidate.evidence.model)
     mlflow.log_params({**candidate.parameters.lightgbm, "rounds": candidate.parameters.rounds})
 
