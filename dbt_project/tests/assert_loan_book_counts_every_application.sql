@@ -1,5 +1,5 @@
--- By any segmentation, the book adds up to silver: no application is missing from
--- all segments.
+-- By any segmentation, the book adds up to silver: no application is missing
+-- from all segments.
 with
 
 silver as (
