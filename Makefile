@@ -9,11 +9,11 @@ MAKEFLAGS += --no-print-directory
 .NOTPARALLEL:
 
 PYTHON ?= python3.11
-# A second stack beside the first has an env file of its own.
+# A second stack has an env file of its own.
 ENV_FILE ?= .env
 export ENV_FILE
 
-# What the last `make up` chose; before the first one, docker if an engine answers.
+# The choice of the last `make up`; before the first one, docker if an engine answers.
 setting = $(shell sed -n 's/^$(1)=//p' $(ENV_FILE) 2>/dev/null)
 ENGINE = $(shell docker compose version >/dev/null 2>&1 && docker info >/dev/null 2>&1 && echo docker)
 RUNTIME := $(or $(call setting,RUNTIME),$(ENGINE),native)
@@ -29,7 +29,7 @@ export UV_PYTHON_DOWNLOADS := never
 # what it imports: dbt and Feast for seconds each.
 export UV_COMPILE_BYTECODE := 1
 
-# Touched when an environment is complete: a folder alone may be half made.
+# Touched when an environment is complete: the folder alone may be incomplete.
 VENV := .venv/.ready
 AIRFLOW_VENV := .venv-airflow/.ready
 MLFLOW_VENV := .venv-mlflow/.ready
@@ -42,7 +42,7 @@ CHOICE = $(if $(call chosen,AIRFLOW),--airflow=$(AIRFLOW)) $(if $(call chosen,ML
 STORE_CHOICE = $(if $(strip $(CHOICE)),$(LAKEHOUSE) env $(strip $(CHOICE)))
 WITHOUT = $(if $(filter 0,$(AIRFLOW)),--without airflow) $(if $(filter 0,$(MLFLOW)),--without mlflow)
 WHICH = $(or $(SERVICE),$(strip $(WITHOUT)))
-# What looks at or ends a running stack never changes what that stack runs on.
+# Targets that inspect or stop a running stack never change its environment.
 IF_SET_UP := [ -e $(VENV) ] || { echo "nothing is set up here: make up"; exit 0; };
 ACTIVATE := source infra/activate.sh
 
@@ -197,7 +197,7 @@ help: ## List these targets
 # for -O.
 COMPILE_FEAST = env -u PYTHONDONTWRITEBYTECODE $(@D)/bin/python -O -c "import feast"
 
-# The environments, brought up to their locks.
+# The environments, synchronized with their locks.
 $(VENV): infra/locks/python.txt $(UV)
 $(AIRFLOW_VENV): infra/locks/airflow.txt $(UV)
 $(MLFLOW_VENV): infra/locks/mlflow.txt $(UV)

@@ -9,7 +9,7 @@ from gold."loan_features$files"
 group by content
 order by content;
 
--- Beside `$files`, every table has `$snapshots`, `$history`, `$partitions`,
+-- In addition to `$files`, every table has `$snapshots`, `$history`, `$partitions`,
 -- `$manifests`, `$refs` and `$properties`.
 select *
 from gold."loan_features$properties";

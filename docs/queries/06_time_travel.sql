@@ -22,7 +22,7 @@ select count(*) as loans_at_that_time
 from sandbox_credit.large_loans for timestamp as of timestamp :committed_at;
 
 -- Silver and gold have snapshots, too, from run to run of dbt. They do not stay
--- for ever: what was true when stands in the history (07_history.sql).
+-- for good: for the validity of values see the history (07_history.sql).
 select
     count(*) as snapshots,
     min(committed_at) as oldest

@@ -1,5 +1,5 @@
 -- `loan_applications` is as of dbt's last run. `loan_applications_live` lays
--- over it what the stream has brought since. What is new, changed or gone?
+-- over it the stream's changes since then. What is new, changed or deleted?
 select
     case
         when silver.application_id is null then 'new'
