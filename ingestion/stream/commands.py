@@ -97,10 +97,10 @@ def stream_status(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")] = False,
     tables_file: TablesFile = DEFAULT_FILE,
 ) -> None:
-    """Show how the stream is, piece by piece; exit 1 if something needs attention.
+    """Show the stream's status; exit 1 if something needs attention.
 
-    Lag counts offsets of Kafka's log, where each transaction takes one for itself; rows
-    landed are all that bronze ever got of this topic, objects and rows a minute the last one's.
+    Lag counts Kafka's offsets, of which each transaction uses one more than it has records.
+    Rows landed are the total of the topic; objects and rows a minute are of the last minute.
     """
     from ingestion.settings import get_settings
     from ingestion.stream import status_view
@@ -117,7 +117,7 @@ def stream_status(
             out.print(f"[red]problem:[/] {escape(problem.what)}", soft_wrap=True)
             out.print(f"   [bold]next:[/] {escape(problem.then)}", soft_wrap=True)
         if not status.problems:
-            out.print("the stream is well")
+            out.print("no problems")
     if status.problems:
         raise typer.Exit(1)
 

@@ -3,7 +3,6 @@
 import importlib.util
 import re
 import shlex
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,24 +12,37 @@ from dotenv import dotenv_values
 
 from infra.env import EXAMPLE
 from infra.paths import REPO
+from tests.guides import BLOCK, MARK, PAGES, command_lines, marked_blocks
 
-PAGES = [REPO / "README.md", *sorted((REPO / "docs").glob("*.md"))]
-LINK = re.compile(r"\]\(([^)#\s]+)(?:#[^)]*)?\)")
-BLOCK = re.compile(r"^```bash\n(.*?)^```", re.MULTILINE | re.DOTALL)
+LINK = re.compile(r"\]\(([^)#\s]+)(?:#([^)]*))?\)")
+HEADING = re.compile(r"^#+ (.*)", re.MULTILINE)
 TARGET = re.compile(r"^([a-z-]+):", re.MULTILINE)
 # The commands that are typer's: a page may name any of their subcommands and options.
 APPS = {"ingestion": "ingestion.cli", "ml": "ml.cli", "infra.airflow": "infra.airflow.__main__"}
+# Marked blocks run on a lake: these commands only read it.
+READ_ONLY = (
+    "make status",
+    "make stream-status",
+    "make reconcile",
+    "make sql Q=",
+    "python -m ingestion snapshots",
+    "python -m ingestion verify",
+    "python -m ingestion stream wait",
+    "python -m ingestion stream dead-letters",
+    "python -m feast_repo.consistency",
+    "python -m feast_repo.show",
+    "dbt ls",
+    "dbt source freshness",
+)
+
+BLOCKS = [block for page in PAGES for block in BLOCK.findall(page.read_text())]
+COMMANDS = sorted({line for block in BLOCKS for line in command_lines(block)})
 
 
-def lines(page: Path) -> Iterator[str]:
-    """The command lines of a page's blocks, without their comments."""
-    for block in BLOCK.findall(page.read_text()):
-        for line in block.replace("\\\n", " ").splitlines():
-            if command := re.sub(r"\s#\s.*", "", line).strip():
-                yield from (part.strip() for part in command.split("; ") if part.strip())
-
-
-COMMANDS = sorted({line for page in PAGES for line in lines(page)})
+def anchors(page: Path) -> set[str]:
+    """The anchors that GitHub gives a page's headings."""
+    headings = HEADING.findall(page.read_text())
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
 def test_readme_is_one_page() -> None:
@@ -39,9 +51,10 @@ def test_readme_is_one_page() -> None:
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_links_lead_somewhere(page: Path) -> None:
-    for link in LINK.findall(page.read_text()):
+    for link, anchor in LINK.findall(page.read_text()):
         if not link.startswith("http"):
             assert (page.parent / link).exists(), link
+            assert not anchor or anchor in anchors(page.parent / link), f"{link}#{anchor}"
 
 
 @pytest.mark.parametrize("page", PAGES[1:], ids=lambda page: page.name)
@@ -75,3 +88,16 @@ def test_a_command_of_ours_exists_with_its_options(command: str) -> None:
         found, arguments = found.commands[arguments[0]], arguments[1:]
     options = {name for one in found.params for name in one.opts}
     assert {word for word in arguments if word.startswith("--")} <= options
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_a_mark_is_followed_by_a_block(page: Path) -> None:
+    marked = [block for block in marked_blocks() if block.page == page]
+    assert len(marked) == len(MARK.findall(page.read_text()))
+
+
+def test_marked_blocks_only_read() -> None:
+    lines = [line for block in marked_blocks() for line in command_lines(block.script)]
+    assert lines
+    for line in lines:
+        assert line.startswith(READ_ONLY), line
