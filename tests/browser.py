@@ -19,13 +19,13 @@ from playwright.sync_api import (
 from infra.provision import program_folder, provision
 
 # A page that never comes, not one that comes late on a busy machine.
-PATIENCE_MILLISECONDS = 120_000
-expect.set_options(timeout=PATIENCE_MILLISECONDS)
+TIMEOUT_MILLISECONDS = 120_000
+expect.set_options(timeout=TIMEOUT_MILLISECONDS)
 
 
 @contextmanager
 def chromium() -> Iterator[Browser]:
-    """The Chromium of infra/versions.toml, brought if it is not there."""
+    """The Chromium of infra/versions.toml, installed if it is missing."""
     provision(["chromium"])
     folder = program_folder("chromium")
     # With it come the libraries and fonts that a machine without a desktop lacks.
@@ -45,8 +45,8 @@ def chromium() -> Iterator[Browser]:
 def clean_page(browser: Browser, known: str = "$^", scale: float = 1) -> Iterator[Page]:
     """A page that must not go wrong: no error in it, and nothing from another host.
 
-    `known` is a pattern of what is wrong all the same and not ours to mend, `scale`
-    how many pixels of a screenshot make one of the page.
+    `known` is a pattern of errors to ignore, which are not ours; `scale` is the number
+    of screenshot pixels per pixel of the page.
     """
     problems: list[str] = []
 
@@ -63,7 +63,7 @@ def clean_page(browser: Browser, known: str = "$^", scale: float = 1) -> Iterato
             problems.append(f"failed: {request.url}")
 
     page = browser.new_page(viewport={"width": 1600, "height": 900}, device_scale_factor=scale)
-    page.set_default_timeout(PATIENCE_MILLISECONDS)
+    page.set_default_timeout(TIMEOUT_MILLISECONDS)
     page.on("console", on_console)
     page.on("pageerror", lambda error: problems.append(f"error: {error}"))
     page.on("requestfailed", on_failure)

@@ -19,8 +19,8 @@ pytest_plugins = ["tests.budget", "tests.folder_times"]
 
 WITHOUT_STACK = {REPO / "tests/unit", REPO / "tests/docker"}
 
-# Else tests would wait for Airflow as long as a person does (infra/airflow/airflow.cfg).
-IMPATIENT = {
+# Shorter than for users, for whom infra/airflow/airflow.cfg has minutes.
+FAST_AIRFLOW_RETRIES = {
     "AIRFLOW__CORE__DEFAULT_TASK_RETRY_DELAY": "2",
     "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "60",
     "AIRFLOW__SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL": "20",
@@ -33,7 +33,7 @@ settings.load_profile("lakehouse")
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--keep-stack", action="store_true", help="reuse the services, leave them up")
-    parser.addoption("--screenshots", action="store_true", help="take the README's anew")
+    parser.addoption("--screenshots", action="store_true", help="take the README's again")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -45,7 +45,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(scope="session")
 def stack(request: pytest.FixtureRequest) -> Iterator[dict[str, str]]:
     """The settings of a running stack, which are also in the environment."""
-    os.environ.update(IMPATIENT)
+    os.environ.update(FAST_AIRFLOW_RETRIES)
     with own_stack(".lakehouse-test", keep=request.config.getoption("--keep-stack")) as running:
         yield running
 

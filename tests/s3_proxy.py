@@ -1,4 +1,4 @@
-"""Stands before MinIO and misbehaves as told: what no MinIO does when it is asked to."""
+"""A proxy for MinIO that injects failures, which MinIO itself cannot produce on request."""
 
 import random
 import threading
@@ -8,7 +8,7 @@ from enum import StrEnum
 from http.client import HTTPConnection, HTTPException, HTTPResponse
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-PATIENCE_SECONDS = 120
+TIMEOUT_SECONDS = 120
 ERROR = '<?xml version="1.0" encoding="UTF-8"?><Error><Code>{}</Code><Message>{}</Message></Error>'
 HOP_BY_HOP = ("content-length", "transfer-encoding", "connection")
 
@@ -21,7 +21,7 @@ class ProxyMode(StrEnum):
     full = "full"  # writing is answered 507, as by a disk that is full
     slow = "slow"  # seconds pass before MinIO gets it
     deaf = "deaf"  # MinIO does it, and the connection is cut before its answer
-    hold = "hold"  # writing waits until it is released, whatever the mode is by then
+    hold = "hold"  # writing waits until it is released, also after the mode has changed
 
 
 class S3Proxy:
@@ -88,8 +88,8 @@ class _Handler(BaseHTTPRequestHandler):
             if mode == ProxyMode.slow:
                 time.sleep(random.uniform(0.5, 3))
             if mode == ProxyMode.hold and writes:
-                proxy.released.wait(PATIENCE_SECONDS)
-            with closing(HTTPConnection(proxy.minio, timeout=PATIENCE_SECONDS)) as minio:
+                proxy.released.wait(TIMEOUT_SECONDS)
+            with closing(HTTPConnection(proxy.minio, timeout=TIMEOUT_SECONDS)) as minio:
                 answer, content = self._ask(minio, body)
             if mode == ProxyMode.deaf:
                 self.close_connection = True

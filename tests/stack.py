@@ -1,4 +1,4 @@
-"""A stack beside the user's: own env file, own ports, own state, made anew."""
+"""A second stack, with its own env file, ports and state."""
 
 import fcntl
 import os
@@ -26,10 +26,10 @@ def own_stack(
     prepare: Callable[[], None] = lambda: None,
     services: Sequence[str] = (),
 ) -> Iterator[dict[str, str]]:
-    """Run a stack in the folder `name`; meanwhile, its settings are in the environment.
+    """Run a stack in the folder `name`, with its settings in the environment.
 
-    With `keep` a stack that is there is used and left running, by any number of
-    runs at a time; without, a run has it alone and begins with no data. `prepare`
+    With `keep` an existing stack is used and left running, by any number of runs at
+    a time; without, a run has exclusive use and starts with no data. `prepare`
     may change the env file before the services (default: all) start.
     """
     folder, before = REPO / name, dict(os.environ)
@@ -101,7 +101,7 @@ def delete_objects(bucket: str, keys: Iterable[str]) -> None:
 
 
 def free_offset() -> int:
-    """A number that, added to every default port, gives ports that nobody holds."""
+    """A number that, added to every default port, gives free ports."""
     defaults = [int(v or 0) for k, v in dotenv_values(EXAMPLE).items() if k.endswith("_PORT")]
     # At random, for two clones may look at the same moment.
     for offset in random.sample(range(10_000, 22_500, 500), 25):
@@ -111,7 +111,7 @@ def free_offset() -> int:
 
 
 def free_port() -> int:
-    """A port of loopback that nobody holds at this moment."""
+    """A port of loopback that is free at the moment."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]

@@ -1,1 +1,1 @@
-"""What `make bench` measures. Every figure is taken beside what it is compared to."""
+"""What `make bench` measures. Every figure has a baseline that is measured in the same run."""

@@ -1,8 +1,8 @@
 """`make bench`: how fast, compared with what, in one run on this machine.
 
 Prints tables and writes bench.json. ROWS="45000 1000000" chooses the sizes,
-PARTS="dbt stream" what is measured. Runs on a stack of its own. Anything else that
-runs meanwhile spoils the figures.
+PARTS="dbt stream" what is measured. Runs on a stack of its own. Other work on the
+machine falsifies the figures.
 """
 
 import json
@@ -52,7 +52,7 @@ def landing(rows: int) -> dict[str, Measured]:
         "dlt, connectorx": [*dlt, "connectorx"],
         "dlt, pyarrow": [*dlt, "pyarrow"],
     }
-    # The first read after a load also marks the rows as committed: nobody's to pay.
+    # The first read after a load also sets the rows' hint bits: do not measure it.
     measure(copy, PGPASSWORD=env["SOURCE_READER_PASSWORD"])
     best: dict[str, Measured] = {}
     for _ in range(REPEATS if rows <= 1_000_000 else 1):

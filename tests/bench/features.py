@@ -1,4 +1,4 @@
-"""Feast's speed: materialising beside COPY, joining beside plain SQL, reading online."""
+"""Feast's speed: materialising against COPY, joining against plain SQL, reading online."""
 
 import os
 import statistics
@@ -108,7 +108,7 @@ def best(work: Callable[[], object], before: Callable[[], object]) -> float:
 
 
 def features(*tables: str) -> dict[str, str]:
-    """Names and types of what gold's tables promise beside key and times."""
+    """Names and types of the columns of gold's tables without key and times."""
     columns = [column for table in tables for column in contract(table)["columns"]]
     return {c["name"]: c["data_type"] for c in columns if c["name"] not in NOT_FEATURES}
 

@@ -1,4 +1,4 @@
-"""The whole of loan_etl beside plain `dbt build`: seconds, CPU seconds, memory."""
+"""The whole of loan_etl against plain `dbt build`: seconds, CPU seconds, memory."""
 
 import re
 import sys

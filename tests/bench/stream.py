@@ -1,4 +1,4 @@
-"""The stream's speed: landing beside a bare loop, freshness under load, silver by history."""
+"""The stream's speed: landing against a bare loop, freshness under load, silver by history."""
 
 import json
 import math
@@ -109,7 +109,7 @@ def produce() -> None:
 
 
 def land() -> None:
-    """One consumer, in this process: Python's start is nobody's to pay."""
+    """One consumer, in this process, so that Python's start is not measured."""
     settings, tables = get_settings(), load_tables().tables
     stop = threading.Event()
     # As all of the group's members: the stopped ones' partitions would wait for them.
@@ -206,7 +206,7 @@ def freshness_at(rate: int) -> Row:
 
 
 def silver_by_history() -> list[Row]:
-    """Seconds and bytes of folding in CHANGES changes, with more and more behind them."""
+    """Seconds and bytes of folding in CHANGES changes, with a growing history."""
     rows: list[Row] = []
     history = 0
     for times in HISTORIES:

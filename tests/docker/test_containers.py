@@ -1,6 +1,6 @@
 """`make test-docker`: the same lakehouse in containers, from the images to the last volume.
 
-The tests stand in their order: each goes on with what the one before it left.
+The tests run in their order: each continues with the state that the one before left.
 """
 
 import os
@@ -24,8 +24,8 @@ from tests.stack import free_offset
 
 NAME = ".lakehouse-docker"
 ROWS = 5000
-# What a person would call for ever, on a machine that does other things, too.
-PATIENCE_SECONDS = 180
+# Generous, for a machine that runs other things, too.
+TIMEOUT_SECONDS = 180
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +39,7 @@ def containers() -> Iterator[dict[str, str]]:
         run("infra", "env", f"--state={NAME}/state", f"--port-offset={free_offset()}")
         set_key(REPO / NAME / ".env", "TRINO_WORKERS", "1", quote_mode="never")
         try:
-            # An engine answers, and nobody has said which runtime.
+            # An engine answers, and no runtime is chosen.
             subprocess.run(["make", "up"], cwd=REPO, check=True)
             os.environ.update(load_env())
             yield load_env()
@@ -68,7 +68,7 @@ def test_where_an_engine_answers_it_is_taken(containers: dict[str, str]) -> None
     assert "runtime: docker" in subprocess.check_output(["make", "status"], cwd=REPO, text=True)
 
 
-def test_nobody_is_root_and_nothing_of_the_image_can_be_written(containers: dict[str, str]) -> None:
+def test_no_container_runs_as_root_and_images_are_read_only(containers: dict[str, str]) -> None:
     for one in lines("ps", "--all"):
         asked = "{{.Config.User}} {{.HostConfig.ReadonlyRootfs}} {{.HostConfig.CapDrop}}"
         user, rest = docker("inspect", "--format", asked, one["ID"]).split(" ", 1)
@@ -114,10 +114,10 @@ def test_a_host_without_python_has_a_shell(containers: dict[str, str]) -> None:
     subprocess.run(asked, cwd=REPO, check=True)
 
 
-STAYING = [program for service in SERVICES for program in service.programs]
+LONG_RUNNING = [program for service in SERVICES for program in service.programs]
 
 
-@pytest.mark.parametrize("service", STAYING)
+@pytest.mark.parametrize("service", LONG_RUNNING)
 def test_a_killed_container_comes_back(containers: dict[str, str], service: str) -> None:
     [victim, *_] = lines("--profile=*", "ps", service)
     restarts = "{{.RestartCount}}"
@@ -125,7 +125,7 @@ def test_a_killed_container_comes_back(containers: dict[str, str], service: str)
     # All but init; the container ends with what it was there for.
     kill = ["docker", "exec", victim["ID"], "sh", "-c", "kill -9 -1"]
     subprocess.run(kill, check=False, capture_output=True)  # it is killed, too
-    deadline = time.monotonic() + PATIENCE_SECONDS
+    deadline = time.monotonic() + TIMEOUT_SECONDS
     while True:
         [now] = [c for c in lines("--profile=*", "ps", "-a", service) if c["ID"] == victim["ID"]]
         count = int(docker("inspect", "--format", restarts, victim["ID"]))
@@ -136,7 +136,7 @@ def test_a_killed_container_comes_back(containers: dict[str, str], service: str)
 
 
 def test_nothing_was_lost_or_repeated_by_that(containers: dict[str, str]) -> None:
-    """The stream goes on where it was: what is committed now lands, and silver is the source."""
+    """The stream continues where it was: new commits land, and silver equals the source."""
     run("ingestion", "source", "simulate", "--rate", "100", "--for", "5s")
     run("ingestion", "stream", "wait")
     run("infra.airflow", "run", "loan_etl")

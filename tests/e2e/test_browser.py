@@ -25,7 +25,7 @@ def test_a_clean_page_passes(browser: Browser) -> None:
 
 
 @pytest.mark.parametrize("problem", WRONG)
-def test_what_goes_wrong_in_a_page_is_told(browser: Browser, problem: str) -> None:
+def test_an_error_in_a_page_fails_the_test(browser: Browser, problem: str) -> None:
     with pytest.raises(AssertionError, match=problem):
         open_page(browser, WRONG[problem])
 

@@ -1,4 +1,4 @@
-"""`make demo`, as a newcomer runs it, and what it leaves behind."""
+"""`make demo`, as a newcomer runs it, and its results."""
 
 import os
 import re
@@ -71,7 +71,7 @@ def test_demo_takes_every_row_to_the_features(stack: dict[str, str], source: str
     assert query_trino(stack, "select count(*) from iceberg.gold.loan_features") == [[silver]]
 
 
-def test_demo_stops_at_the_first_failure_and_says_so(stack: dict[str, str]) -> None:
+def test_demo_stops_at_the_first_failure_and_reports_it(stack: dict[str, str]) -> None:
     done = subprocess.run(
         ["make", "demo"],
         cwd=REPO,

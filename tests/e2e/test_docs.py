@@ -170,7 +170,7 @@ def test_every_column_in_the_lake_is_described_and_none_that_is_not_there(site: 
         assert (key, missing, [] if key.startswith("source") else absent) == (key, [], [])
 
 
-def test_without_trino_it_says_what_to_do(tmp_path: Path) -> None:
+def test_without_trino_the_error_has_a_hint(tmp_path: Path) -> None:
     """Nothing is made."""
     env_file = tmp_path / ".env"
     env_file.write_text((REPO / ".env.example").read_text().replace("8080", "1"))

@@ -53,7 +53,7 @@ def main(
                 "silver at the end:", escape("; ".join(problems)) or "equal to the source"
             )
         well = not problems and all(outcome.is_well for outcome in outcomes)
-    finally:  # what was seen is told, whatever happens
+    finally:  # report the outcomes so far, also after an error
         console.print(table(outcomes))
         console.print(LEGEND)
         result = {"seed": seed, "well": well, "outcomes": [asdict(one) for one in outcomes]}
@@ -85,10 +85,12 @@ def in_random_order(seed: int, count: int) -> list[Fault]:
 
 
 def report(outcome: Outcome, number: str, seconds: float) -> None:
-    """Tell of one fault."""
+    """Print one fault's outcome."""
     what = f"{outcome.fault} ({outcome.detail})" if outcome.detail else outcome.fault
     unknown = f" (+{outcome.unknown}?)" if outcome.unknown else ""
-    well = "[red]not well again" if outcome.seconds is None else f"well in {outcome.seconds:.1f} s"
+    well = (
+        "[red]not recovered" if outcome.seconds is None else f"recovered in {outcome.seconds:.1f} s"
+    )
     console.print(
         f"[dim]{seconds / 60:5.1f} min[/] {number:>7} {escape(what)}: {well};"
         f" {outcome.committed:,}{unknown} committed, {outcome.landed:,} landed,"

@@ -1,4 +1,4 @@
-"""One fault after the other while the source changes, and after each: is all well again?"""
+"""Injects one fault after the other while the source changes; checks recovery after each."""
 
 import re
 import threading
@@ -28,7 +28,7 @@ SECONDS = 5.0
 # When a fault comes in a run of dbt, which takes that long on a quiet machine.
 DBT_SECONDS = (3.0, 20.0)
 # Against a hang, not a claim about speed.
-PATIENCE_SECONDS = 240
+TIMEOUT_SECONDS = 240
 POLL_INTERVAL_SECONDS = 0.2
 
 
@@ -39,7 +39,7 @@ class Outcome:
     Attributes:
         detail: what exactly was done.
         after: seconds from the first changes to the fault.
-        seconds: from the fault until all was well again; None if it never was.
+        seconds: from the fault until full recovery; None if there was none.
         committed, unknown: the simulator's changes: surely, and perhaps (COMMIT was not answered).
         landed: how many changes landed.
         problems: what else is wrong, in words.
@@ -145,7 +145,7 @@ class Drill:
             plan = SimulationPlan(RATE, seed=self._scene.dice.randrange(2**31), keep_going=True)
             simulation = pool.submit(simulate, self._settings, plan, stop, lambda _: begun.set())
             try:
-                begun.wait(PATIENCE_SECONDS)
+                begun.wait(TIMEOUT_SECONDS)
                 time.sleep(after)
                 struck = time.monotonic()
                 detail = fault.strike(self._scene)
@@ -171,7 +171,7 @@ class Drill:
         )
 
     def _wait_until_well(self) -> None:
-        deadline = time.monotonic() + PATIENCE_SECONDS
+        deadline = time.monotonic() + TIMEOUT_SECONDS
         while ailing := self._ailing():
             if time.monotonic() > deadline:
                 raise NotWellError(ailing)
@@ -182,7 +182,7 @@ class Drill:
         try:
             if sick := self._scene.sick():
                 return sick
-            wait_until_landed(self._settings, [self._table], PATIENCE_SECONDS, lambda _: None)
+            wait_until_landed(self._settings, [self._table], TIMEOUT_SECONDS, lambda _: None)
             return self._unseen()
         except (ServiceError, MissingError) as error:
             return error.message

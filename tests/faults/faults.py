@@ -68,7 +68,7 @@ def freeze(service: str, least: float, most: float) -> Strike:
 
 
 def make_zombie(scene: Scene) -> str:
-    """Freeze a consumer that is landing, until another has its partition; then both go on.
+    """Freeze a consumer during an upload until another has its partition; then both run.
 
     What it was storing reaches MinIO only when the other one has landed more.
     """
@@ -111,7 +111,7 @@ def kill_consumers_while(mode: ProxyMode) -> Strike:
 
 
 def own_twice(scene: Scene) -> str:
-    """A second process takes a partition by itself, lands it too, and is killed meanwhile."""
+    """A second process assigns itself a partition, lands it too, and is killed while it does."""
     partition = scene.dice.randrange(int(scene.env["STREAM_CONSUMERS"]))
     seconds = scene.dice.uniform(5, 10)
     context = multiprocessing.get_context("spawn")
@@ -129,7 +129,7 @@ def own_twice(scene: Scene) -> str:
 
 
 def take(partition: int, reads: Event) -> None:
-    """Consume a partition, whoever has it in the group; for ever."""
+    """Consume a partition, also if a member of the group has it, until killed."""
     settings, [table, *_] = get_settings(), load_tables().tables
     options = consumer_options(Member(settings, (table,), 0))
     del options["group_instance_id"]

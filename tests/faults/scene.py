@@ -46,7 +46,7 @@ class Scene:
 
     @contextmanager
     def frozen(self, name: str) -> Iterator[None]:
-        """Stop a process (SIGSTOP); behind the block it goes on."""
+        """Suspend a process (SIGSTOP) during the block."""
         process = self.process(name)
         process.suspend()
         try:
@@ -65,7 +65,7 @@ class Scene:
         finally:
             self.proxy.mode = ProxyMode.passing
         if self.proxy.spoiled == before:
-            raise RuntimeError("nobody asked MinIO for anything: nothing was hurt")
+            raise RuntimeError("MinIO got no request during the fault: nothing was tested")
 
     def sick(self) -> str | None:
         """The first service that does not run or is not healthy, of those that always run."""

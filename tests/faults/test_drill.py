@@ -28,7 +28,7 @@ def outcomes(stack: dict[str, str]) -> list[Outcome]:
     return list(drill.run(faults, silver_every=len(faults)))
 
 
-def test_whatever_is_killed_nothing_is_lost_or_repeated(outcomes: list[Outcome]) -> None:
+def test_no_fault_loses_or_repeats_a_change(outcomes: list[Outcome]) -> None:
     assert [outcome for outcome in outcomes if not outcome.is_well] == []
     assert len(outcomes) == len(KILLS)
     assert sum(outcome.landed for outcome in outcomes) > 0

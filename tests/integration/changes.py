@@ -31,12 +31,12 @@ from ingestion.stream.topics import ensure_topics, topic_of
 
 dice = random.Random()
 # Against a hang, not a claim about speed: these run on any machine.
-PATIENCE = 120
+TIMEOUT_SECONDS = 120
 
 
 def eventually(true: Callable[[], Any], what: str) -> None:
     """Wait until it is."""
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + TIMEOUT_SECONDS
     while not true():
         assert time.monotonic() < deadline, f"waited in vain until {what}"
         time.sleep(0.1)
@@ -126,7 +126,7 @@ class Changes:
         self._producer.begin_transaction()
         sent = self._producer.send(self.topic, value, key, [("h", b"1")], partition)
         self._producer.commit_transaction()
-        return int(sent.get(timeout=PATIENCE).offset)
+        return int(sent.get(timeout=TIMEOUT_SECONDS).offset)
 
     def environment(self, **changed: str) -> dict[str, str]:
         """That of a process which meets this topic, and not the stack's own."""
@@ -167,7 +167,7 @@ class Changes:
             client.close()
 
     def outsider(self, client: KafkaConsumer, *partitions: int) -> Consumer:
-        """A consumer that took partitions by itself, whoever has them in the group."""
+        """A consumer that assigned itself partitions, also if a member of the group has them."""
         taken = [TopicPartition(self.topic, partition) for partition in partitions]
         client.assign(taken)
         consumer = Consumer(self.settings, client, report=print)
@@ -283,7 +283,7 @@ class Process:
     def stop(self) -> None:
         """As supervisor does; it must end well."""
         self.popen.terminate()
-        assert self.popen.wait(PATIENCE) == 0, self.output
+        assert self.popen.wait(TIMEOUT_SECONDS) == 0, self.output
         assert "stopped" in self.output
 
     def __enter__(self) -> "Process":

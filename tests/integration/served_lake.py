@@ -86,8 +86,8 @@ def register_ours(lake: SmallLake) -> None:
 def remove_project(store: FeatureStore) -> None:
     """Delete this project and its online tables.
 
-    Not by `feast teardown`: that deletes every project of the registry, whichever
-    it is called for, and leaves behind what then stops them from being applied.
+    Not by `feast teardown`: that deletes all projects of the registry, and leaves objects
+    that prevent them from being applied again.
     """
     everything: list[Any] = [
         *store.list_feature_services(),

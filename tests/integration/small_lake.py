@@ -89,7 +89,7 @@ from (
 """
 
 
-# What the stream would bring: nothing.
+# The stream's changes: none.
 CHANGES = """
 create table {bronze}.loan_applications_changes (
     key varchar, op varchar, before varchar, after varchar, lsn bigint, tx_id bigint,
@@ -99,7 +99,7 @@ create table {bronze}.loan_applications_changes (
 )
 """
 
-# A row as the stream brings it.
+# A row as the stream delivers it.
 IMAGE = {
     "person_age": 30,
     "person_gender": "female",
@@ -141,7 +141,7 @@ class SmallLake:
         return query_trino(os.environ, sql)
 
     def land_change(self, key: int, op: str, lsn: int, after: str, problem: str = "") -> None:
-        """Let the stream bring a change of an application, in an object of its own."""
+        """Land a change of an application by the stream, in an object of its own."""
         end = f"select coalesce(max(object_end), 0) from {self.bronze}.loan_applications_changes"
         [[start]] = self.query(end)
         if problem:

@@ -1,4 +1,4 @@
-"""An analyst's SQL by Trino's JDBC driver: the samples answer, what he may not do is refused."""
+"""An analyst's SQL by Trino's JDBC driver: the samples work, forbidden statements are refused."""
 
 import json
 import os
@@ -18,7 +18,7 @@ from tests.integration.small_lake import IMAGE, SmallLake
 
 Rows = list[dict[str, str | None]]
 
-# What the stream has brought since the run.
+# The stream's changes since the run.
 AFTER = IMAGE | {
     "application_id": 5,
     "credit_score": 805,

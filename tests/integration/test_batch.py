@@ -135,7 +135,7 @@ def test_what_is_not_a_table_is_refused(corner: Any) -> None:
         corner.land()
 
 
-def test_a_missing_table_or_key_is_said(corner: Any) -> None:
+def test_a_missing_table_or_key_is_an_error(corner: Any) -> None:
     corner.configure("nothing")
     with pytest.raises(MissingError, match="does not exist in the source"):
         corner.land()
@@ -241,7 +241,7 @@ def test_a_snapshot_is_consistent_while_writers_run(corner: Any) -> None:
             total = sum(sum(corner.landed(manifest)["balance"].to_pylist()) for manifest in (a, b))
             assert total == 2 * 40_000 * 100
             assert a.row_count == b.row_count == 40_000
-        assert moved[0] > before, "nothing was written meanwhile: the test shows nothing"
+        assert moved[0] > before, "nothing was written during the batch: nothing was tested"
     finally:
         stop.set()
         for writer in writers:
@@ -277,7 +277,7 @@ def test_a_source_whose_log_went_back_is_refused(corner: Any, mode: str) -> None
 
 
 def test_a_source_whose_clock_went_back_is_refused(corner: Any) -> None:
-    """The next incremental batch would go on from the wrong snapshot."""
+    """The next incremental batch would continue from the wrong snapshot."""
     table = make_changing(corner)
     (real,) = corner.land()
     tomorrow = datetime.now(UTC) + timedelta(days=1)

@@ -137,7 +137,7 @@ def test_what_a_filter_leaves_out_is_not_read(corner: Any, condition: str) -> No
     for broken in ("2026-02-28/hour=09", "2026-03-01/hour=08"):
         corner.bronze.put_first(f"{folder}/dt={broken}/x.parquet", b"no Parquet", "")
     uri = corner.bronze.uri
-    # Of each day and hour that the filter leaves, the folder is listed: few shall do.
+    # Of each day and hour that the filter leaves, the folder is listed: few are enough.
     days = (
         f"SELECT \"offset\" FROM {changes} WHERE dt BETWEEN DATE '2026-02-28' AND DATE '2026-03-02'"
     )

@@ -137,7 +137,7 @@ def scores(lake: SmallLake, table: str = "loan_applications") -> dict[int, int]:
 
 @pytest.fixture(scope="module")
 def own_lake() -> Iterator[SmallLake]:
-    """A lake to which the stream brings one thing after another, a test each."""
+    """A lake in which each test lands one more change by the stream."""
     with small_lake() as lake:
         lake.make_tables("--select", "+silver")
         yield lake
@@ -164,7 +164,7 @@ def test_the_source_s_columns_may_come_and_must_not_go(own_lake: SmallLake) -> N
     assert versions(own_lake, f"{own_lake.silver}.int_loan_applications__state") == before
 
 
-def test_what_came_meanwhile_comes_and_a_dead_letter_is_warned_of_and_stops_nothing(
+def test_late_changes_are_folded_in_and_a_dead_letter_only_warns(
     own_lake: SmallLake,
 ) -> None:
     """After the test above; the column has its name again."""
@@ -204,7 +204,7 @@ def test_a_full_refresh_comes_to_the_same(own_lake: SmallLake) -> None:
         ),
     ],
 )
-def test_what_silver_cannot_hold_is_said(
+def test_a_value_that_silver_cannot_hold_is_an_error(
     lake: SmallLake, change: dict[str, str], problem: str
 ) -> None:
     lake.land_change(7, "c", 100, json.dumps(AFTER | change))

@@ -98,7 +98,7 @@ def test_applying_again_changes_nothing(repo: Path, store: FeatureStore) -> None
     assert read_online(store, [1]).credit_history__credit_score.tolist() == [601]
 
 
-def test_materialising_applies_first_if_told_to(repo: Path) -> None:
+def test_materialising_with_apply_applies_first(repo: Path) -> None:
     other = FeatureStore(repo_path=str(repo))
     name = other.list_feature_services()[0].name
     other.delete_feature_service(name)
@@ -187,7 +187,7 @@ def test_show_prints_what_is_read(
     assert "rejected" in capsys.readouterr().out
 
 
-def test_an_inconsistent_store_is_found_and_mended(store: FeatureStore) -> None:
+def test_an_inconsistent_store_is_found_and_corrected(store: FeatureStore) -> None:
     assert list(differences(store)) == []
     done = command("consistency")
     assert (done.returncode, done.stdout) == (
@@ -317,7 +317,7 @@ def test_golds_types_survive_at_their_limits(lake: SmallLake, store: FeatureStor
         rows = lake.query(f"select application_id, {', '.join(names[:-1])} from {table} order by 1")
         # As text, for of two zeros one may be less than nothing.
         assert [list(map(str, row)) for row in online] == [list(map(str, row)) for row in rows]
-        # As of a point in time, too; but pandas holds whole numbers beside a null as doubles.
+        # As of a point in time, too; but pandas holds integers with a null as doubles.
         past = store.get_historical_features(
             entity_df=f"select application_id, timestamp '2026-02-01 00:00:00 UTC' as"
             f" event_timestamp from {table} where application_id not in (1, 2)",
@@ -352,7 +352,7 @@ def test_the_readers_user_cannot_write(stack: dict[str, str], store: FeatureStor
                 connection.execute(statement)
 
 
-def test_without_a_registry_it_says_what_to_do(
+def test_without_a_registry_the_error_has_a_hint(
     store: FeatureStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, repo: Path
 ) -> None:
     config = (repo / "feature_store.yaml").read_text()

@@ -1,4 +1,4 @@
-"""The feature server: for those who have the token, and well again after what may happen."""
+"""The feature server: needs the token, and recovers from failures."""
 
 import os
 import re
@@ -209,7 +209,7 @@ def test_it_counts_what_it_serves(server: Server) -> None:
 
 
 def test_it_reads_again_after_postgresql_was_killed(server: Server, stack: dict[str, str]) -> None:
-    """Without a restart of its own; meanwhile it waits, or says that it cannot."""
+    """Without a restart of its own; until then it waits, or reports an error."""
     supervisor = Supervisor(environment())
     first = supervisor.info("postgres")["pid"]
     os.kill(first, signal.SIGKILL)

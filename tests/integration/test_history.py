@@ -116,7 +116,7 @@ def build(made: ShownLake, keys: list[list[str]], dice: random.Random) -> None:
 
 
 @pytest.mark.slow
-def test_history_says_what_was_true_when(source_log: SourceLog) -> None:
+def test_history_has_the_validity_of_each_version(source_log: SourceLog) -> None:
     seed = random.randrange(2**16)
     print(f"seed {seed}")
     dice = random.Random(seed)
@@ -139,7 +139,7 @@ def test_history_says_what_was_true_when(source_log: SourceLog) -> None:
 
 @pytest.mark.slow
 def test_rows_that_come_back_as_they_were_are_new_versions(source_log: SourceLog) -> None:
-    """A reload of the same rows, of which the stream and a batch tell between two runs."""
+    """A reload of the same rows, which lands by stream and batch between two runs."""
     landed = Landed()
     ingest("source", "generate", "--rows", "40")
     landed.snapshot("full")

@@ -23,14 +23,14 @@ from tests.integration.small_lake import SmallLake, small_lake
 
 pytestmark = pytest.mark.slow
 
-HUNDREDS = 2_000
+GOLD_HUNDREDS = 2_000
 NUMBERS = ["applicant:annual_income", "loan:loan_amount", "credit_history:credit_score"]
 
 
 @pytest.fixture(scope="module")
 def lake() -> Iterator[SmallLake]:
     with small_lake() as lake:
-        make_gold(lake, HUNDREDS, number=1)
+        make_gold(lake, GOLD_HUNDREDS, number=1)
         yield lake
 
 
@@ -58,7 +58,7 @@ def served_numbers(store: FeatureStore) -> set[tuple[float, ...]]:
 
 
 def is_copying(store: FeatureStore) -> bool:
-    """Somebody is in the middle of a COPY of our last table: two are written."""
+    """Another session is in the middle of a COPY of our last table: two are written."""
     with online_store(store).connection(store.config) as connection:
         cursor = connection.execute(
             "select 1 from pg_stat_progress_copy where relid = %s::regclass"
@@ -83,7 +83,7 @@ def wait_until_copying(store: FeatureStore, process: subprocess.Popen[str]) -> N
 def test_killed_in_the_middle_it_leaves_what_was_there(
     lake: SmallLake, store: FeatureStore
 ) -> None:
-    make_gold(lake, HUNDREDS, number=2)
+    make_gold(lake, GOLD_HUNDREDS, number=2)
     process = start()
     wait_until_copying(store, process)
     process.kill()
@@ -100,7 +100,7 @@ def test_killed_in_the_middle_it_leaves_what_was_there(
 def test_with_postgresql_killed_it_fails_and_leaves_what_was_there(
     lake: SmallLake, store: FeatureStore
 ) -> None:
-    make_gold(lake, HUNDREDS, number=3)
+    make_gold(lake, GOLD_HUNDREDS, number=3)
     process = start()
     wait_until_copying(store, process)
     os.kill(Supervisor(environment()).info("postgres")["pid"], signal.SIGKILL)
@@ -122,7 +122,7 @@ def test_with_postgresql_killed_it_fails_and_leaves_what_was_there(
 
 def test_a_reader_never_sees_half_of_it(lake: SmallLake, store: FeatureStore) -> None:
     """Nor the views at different times: all are read by one statement."""
-    make_gold(lake, HUNDREDS, number=4)
+    make_gold(lake, GOLD_HUNDREDS, number=4)
     stop, seen = threading.Event(), set()
 
     def read() -> None:
@@ -144,7 +144,7 @@ def test_a_reader_never_sees_half_of_it(lake: SmallLake, store: FeatureStore) ->
 
 
 def test_two_at_once_do_the_work_once(lake: SmallLake, store: FeatureStore) -> None:
-    make_gold(lake, HUNDREDS, number=5)
+    make_gold(lake, GOLD_HUNDREDS, number=5)
     both = [start(), start()]
     outputs = [process.communicate()[0] for process in both]
     assert [process.returncode for process in both] == [0, 0]

@@ -73,7 +73,7 @@ def wait_for(airflow: Airflow, pipeline: str, task: str, state: str, since: str)
     return run
 
 
-def test_a_batch_and_what_it_starts_bring_the_lake_to_the_sources_state(
+def test_a_batch_and_the_etl_it_starts_make_silver_equal_the_source(
     airflow: Airflow, stack: dict[str, str]
 ) -> None:
     pipelines("run", "loan_batch_ingestion", "--then", "loan_etl")
@@ -101,7 +101,7 @@ def lineage(stack: dict[str, str], of: str) -> set[str]:
     }
 
 
-def test_a_failing_test_stops_what_is_behind_it_and_names_itself(
+def test_a_failing_test_skips_downstream_models_and_is_named(
     airflow: Airflow, stack: dict[str, str]
 ) -> None:
     assert build_silver().returncode == 0  # or a change would meet the row, and dbt fail before
@@ -204,7 +204,7 @@ def test_a_backfill_of_what_did_not_change_changes_nothing(
 
 
 @pytest.mark.slow
-def test_without_minio_a_batch_says_so_and_cleared_it_does_its_work(airflow: Airflow) -> None:
+def test_without_minio_a_batch_fails_and_succeeds_once_cleared(airflow: Airflow) -> None:
     Supervisor(environment()).rpc().supervisor.stopProcess("minio")
     try:
         said = pipelines("run", "loan_batch_ingestion", "--full", ok=False)
@@ -231,7 +231,7 @@ def test_what_was_killed_in_the_middle_is_done_in_the_end(airflow: Airflow) -> N
 
 
 @pytest.mark.slow
-def test_maintenance_says_what_the_commands_say(airflow: Airflow) -> None:
+def test_maintenance_fails_if_its_commands_fail(airflow: Airflow) -> None:
     """Other tests may have left dead letters, of which it is to speak."""
     command = [sys.executable, "-m", "ingestion", "stream", "status"]
     status = subprocess.run(command, cwd=REPO, check=False)

@@ -1,5 +1,5 @@
-"""Feast's point-in-time join equals plain SQL: on histories corrected afterwards, in whatever
-time zone the client is, and however the entities are given."""
+"""Feast's point-in-time join equals plain SQL: on histories corrected afterwards, in any
+time zone of the client, and for every form of the entities."""
 
 import json
 import os
@@ -97,7 +97,7 @@ from (
 ) as entity (application_id, event_timestamp)
 """
 # Asks for the same in every way, and prints what comes back.
-ASK = """
+ENTITY_QUERY = """
 import json
 import pandas as pd
 from feast_repo.store import open_store
@@ -219,13 +219,24 @@ def oracle(lake: SmallLake, known: bool) -> dict[str, list[tuple[int, ...]]]:
 
 # Corrected four seconds later; gone; known only after twelve; older than the TTL, 7 seconds.
 CORRECTED = [(1, 5, 0, 100), (1, 5, 4, 200), (1, 12, 0, None), (2, 8, 12, 300), (3, 20, 0, 400)]
-ASKED = [(1, 5), (1, 8), (1, 9), (1, 12), (1, 13), (2, 15), (2, 20), (3, 27), (3, 28), (4, 1)]
+CORRECTED_ENTITIES = [
+    (1, 5),
+    (1, 8),
+    (1, 9),
+    (1, 12),
+    (1, 13),
+    (2, 15),
+    (2, 20),
+    (3, 27),
+    (3, 28),
+    (4, 1),
+]
 
 
 def test_the_join_of_a_corrected_history_is_the_oracles(
     lake: SmallLake, store: FeatureStore
 ) -> None:
-    check(lake, store, CORRECTED, ASKED)
+    check(lake, store, CORRECTED, CORRECTED_ENTITIES)
 
 
 @pytest.mark.slow
@@ -269,7 +280,7 @@ def test_a_time_means_the_same_in_every_zone(
     expected = sorted(lake.query(ZONED_SQL.format(gold=lake.gold)), key=lambda row: row[:2])
     assert [row[2] for row in expected] == [601, None, 702]
     asked = subprocess.run(
-        [sys.executable, "-c", ASK],
+        [sys.executable, "-c", ENTITY_QUERY],
         env={**os.environ, "TZ": zone, "PYTHONPATH": str(REPO)},
         cwd=REPO,
         capture_output=True,
@@ -351,9 +362,7 @@ def test_entities_may_be_none(store: FeatureStore) -> None:
     assert (len(rows), list(rows.columns)) == (0, ["application_id", "event_timestamp", "score"])
 
 
-def test_a_query_that_says_something_else_each_time_is_run_once(
-    lake: SmallLake, store: FeatureStore
-) -> None:
+def test_a_query_with_varying_results_is_run_once(lake: SmallLake, store: FeatureStore) -> None:
     everybody = (
         "select bigint '1' + random(2) as application_id, timestamp '2026-07-03 00:00:00' as"
         " event_timestamp from unnest(sequence(1, 200)) as row (number)"
@@ -369,7 +378,7 @@ def test_a_name_that_is_there_twice_is_refused(store: FeatureStore) -> None:
     assert scores(store, given, full_feature_names=True)["zoned__score"].tolist() == [601]
 
 
-def test_what_fails_leaves_nothing_behind(lake: SmallLake, store: FeatureStore) -> None:
+def test_a_failed_query_leaves_no_table_or_object(lake: SmallLake, store: FeatureStore) -> None:
     given = pd.DataFrame({"application_id": [1], "event_timestamp": [NOON]})
     job = store.get_historical_features(entity_df=given, features=["zoned:score"])
     assert left_behind(lake) == []  # not run, nothing there
@@ -380,7 +389,7 @@ def test_what_fails_leaves_nothing_behind(lake: SmallLake, store: FeatureStore) 
     finally:
         lake.query(f"alter table {lake.gold}.away rename to {lake.gold}.zoned_history")
     assert left_behind(lake) == []
-    # The upload succeeds, and then Trino refuses: nobody but Feast may make tables there.
+    # The upload succeeds, and then Trino refuses: only Feast may create tables there.
     storage = store.config.offline_store.entities
     frame = EntityFrame(given, "event_timestamp", set())
 

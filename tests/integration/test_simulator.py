@@ -147,7 +147,7 @@ def test_transactions_overlap_and_some_make_several_changes(desk: Desk) -> None:
     sizes = [size for (size,) in desk.sql("SELECT count(*) FROM audit GROUP BY xid")]
     assert sizes.count(1) > len(sizes) / 2
     assert 2 < max(sizes) <= 20
-    # The order of the versions of a row shall matter.
+    # The order of the versions of a row matters.
     assert desk.sql(
         "SELECT 1 FROM audit GROUP BY xid, application_id HAVING count(*) > 1 LIMIT 1"
     ) == [(1,)]
@@ -188,7 +188,7 @@ def test_an_empty_table_is_filled(corner: Any) -> None:
     assert desk.sql("SELECT min(application_id) FROM audit") == [(1,)]
 
 
-def test_a_table_that_is_replaced_meanwhile_is_worked_on(desk: Desk) -> None:
+def test_a_table_that_is_replaced_during_the_run_is_changed(desk: Desk) -> None:
     stop = threading.Event()
     with ThreadPoolExecutor(1) as pool:
         plan = SimulationPlan(200, schema=desk.schema)
@@ -213,7 +213,7 @@ def test_a_row_that_another_session_holds_is_passed_over(desk: Desk) -> None:
     assert desk.sql("SELECT count(*) FROM audit WHERE application_id <= 500") == [(0,)]
 
 
-def test_a_missing_table_is_said(corner: Any) -> None:
+def test_a_missing_table_is_an_error(corner: Any) -> None:
     with pytest.raises(MissingError, match="does not exist"):
         simulate(corner.settings, SimulationPlan(schema=corner.schema))
 
@@ -368,12 +368,12 @@ def run_probe(desk: Desk, *options: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_each_probe_and_the_median_are_told(desk: Desk, live: Callable[..., str]) -> None:
+def test_each_probe_and_the_median_are_printed(desk: Desk, live: Callable[..., str]) -> None:
     desk.sql("DELETE FROM loan_applications WHERE application_id > 1; TRUNCATE audit")
     name = live((1, "2100-01-01 00:00:00"))
-    told = run_probe(desk, "--table-in-trino", name, "--times", "3", "--json")
-    assert told.returncode == 0, told.stderr
-    found = json.loads(told.stdout)
+    done = run_probe(desk, "--table-in-trino", name, "--times", "3", "--json")
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
     seconds = [one["seconds"] for one in found["probes"]]
     assert [one["application_id"] for one in found["probes"]] == [1, 1, 1]
     assert found["median_seconds"] == sorted(seconds)[1]
@@ -382,14 +382,14 @@ def test_each_probe_and_the_median_are_told(desk: Desk, live: Callable[..., str]
     assert re.search(r"median .* [0-9]+\.[0-9]{2} ", shown), shown
 
 
-def test_a_change_that_does_not_show_is_said(desk: Desk, live: Callable[..., str]) -> None:
+def test_a_change_that_does_not_show_is_an_error(desk: Desk, live: Callable[..., str]) -> None:
     desk.sql("DELETE FROM loan_applications WHERE application_id > 1")
     name = live((1, "2020-01-01 00:00:00"))
-    told = run_probe(desk, "--table-in-trino", name, "--timeout", "1")
-    assert told.returncode == 4
-    assert "application 1, changed in the source at" in told.stderr
-    assert f"is not in {name} after 1 s" in told.stderr
-    assert "make stream-status" in told.stderr
+    done = run_probe(desk, "--table-in-trino", name, "--timeout", "1")
+    assert done.returncode == 4
+    assert "application 1, changed in the source at" in done.stderr
+    assert f"is not in {name} after 1 s" in done.stderr
+    assert "make stream-status" in done.stderr
 
 
 def test_nothing_is_touched_if_there_is_nothing_to_look_at(desk: Desk) -> None:
@@ -406,8 +406,8 @@ def test_a_source_without_rows_cannot_be_probed(corner: Any, live: Callable[...,
         list(probe(desk.settings, live(), schema=desk.schema))
 
 
-def test_a_stopped_trino_is_said(desk: Desk) -> None:
-    nobody = desk.settings.model_copy(update={"trino_port": 1})
+def test_a_stopped_trino_is_an_error(desk: Desk) -> None:
+    unreachable = desk.settings.model_copy(update={"trino_port": 1})
     with pytest.raises(ServiceError, match="cannot reach Trino"):
-        list(probe(nobody, schema=desk.schema))
+        list(probe(unreachable, schema=desk.schema))
     assert desk.audited() == (0, 0, 0)

@@ -139,7 +139,7 @@ def test_ctrl_c_while_loading_is_no_failure_of_the_service(
             loader.send_signal(signal.SIGINT)
             _, said = loader.communicate(timeout=20)
         finally:
-            loader.kill()  # if it is still there, it would load for ever
+            loader.kill()  # if it still runs, it would never end
     assert said == "stopped; nothing half done is visible\n"
     assert loader.returncode == 130
     assert corner.sql(f"SELECT count(*) FROM {corner.schema}.loan_applications") == [(1,)]
@@ -200,6 +200,6 @@ def test_a_reader_of_the_table_is_waited_for_and_then_named(
     reader.close()
 
 
-def test_a_missing_schema_is_said(corner: Any) -> None:
+def test_a_missing_schema_is_an_error(corner: Any) -> None:
     with pytest.raises(MissingError, match="schema nowhere does not exist"):
         replace_content(corner.settings, generate_chunks(1, 1), schema="nowhere")

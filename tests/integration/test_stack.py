@@ -1,4 +1,4 @@
-"""The stack's own promises: order, repair, clear errors, nothing left behind."""
+"""The stack's guarantees: start order, repair, clear errors, no leftovers."""
 
 import os
 import signal
@@ -56,7 +56,7 @@ def wait_for(condition: Callable[[], bool], seconds: float = 60) -> None:
 
 @pytest.fixture
 def small_stack(tmp_path: Path) -> Iterator[Path]:
-    """The env file of a stack that nobody else uses; its PostgreSQL may be bounced."""
+    """The env file of a stack of its own, whose PostgreSQL may be restarted."""
     env_file = tmp_path / ".env"
     ensure_env(env_file, state=str(tmp_path / "state"), port_offset=free_offset())
     yield env_file
@@ -233,7 +233,7 @@ def test_a_killed_daemon_comes_back(small_stack: Path, monkeypatch: pytest.Monke
     wait_for(lambda: postgres.healthy(environment()))
 
 
-def test_a_daemon_that_cannot_start_says_why(small_stack: Path) -> None:
+def test_the_error_of_a_daemon_that_cannot_start_has_its_log(small_stack: Path) -> None:
     assert native(small_stack, "up", "postgres").returncode == 0
     assert native(small_stack, "down").returncode == 0
     (small_stack.parent / "state/postgres/PG_VERSION").write_text("9.6\n")

@@ -1,4 +1,4 @@
-"""The consumers on real Kafka and MinIO: every change lands, once, whatever happens."""
+"""The consumers on real Kafka and MinIO: every change lands exactly once, under all faults."""
 
 import base64
 import json
@@ -92,7 +92,7 @@ def test_trino_sees_what_landed(changes: Changes) -> None:
     assert shown == [(101, 100, sum(range(100)), offset, True, True)]
 
 
-def test_a_consumer_that_is_told_to_stop_lands_what_it_has_read(changes: Changes) -> None:
+def test_a_stopping_consumer_lands_what_it_has_read(changes: Changes) -> None:
     stop = threading.Event()
     changes.send(10, partition=0)
     with changes.client(None) as client:
@@ -275,11 +275,11 @@ def test_what_cannot_be_read_is_kept_and_holds_up_nothing(changes: Changes) -> N
         changes.run("dead-letters", "--show", "no/0/1")
     assert f"{changes.topic}/0/" in changes.run("dead-letters")
 
-    told = dead_letter_messages(changes, len(offsets))
-    assert {dict(message.headers)["offset"]: message.value for message in told} == {
+    messages = dead_letter_messages(changes, len(offsets))
+    assert {dict(message.headers)["offset"]: message.value for message in messages} == {
         str(offset).encode(): value for offset, value in offsets.items()
     }
-    assert {dict(message.headers)["topic"] for message in told} == {changes.topic.encode()}
+    assert {dict(message.headers)["topic"] for message in messages} == {changes.topic.encode()}
 
 
 def test_a_dead_letter_is_kept_once_though_its_commit_was_lost(changes: Changes) -> None:
@@ -374,8 +374,8 @@ def test_offsets_that_kafka_forgot_are_found_in_bronze(changes: Changes) -> None
     changes.check()
 
 
-def test_offsets_behind_the_last_object_are_noted(changes: Changes) -> None:
-    """Or a partition whose last records were aborted would seem to lag for ever."""
+def test_offsets_after_the_last_object_are_committed_as_metadata(changes: Changes) -> None:
+    """Or a partition whose last records were aborted would always seem to lag."""
     changes.send(10, partition=0)
     with changes.consumer() as consumer:
         changes.wait_until_landed()
@@ -434,7 +434,7 @@ def test_a_topic_that_connect_made_is_configured(changes: Changes) -> None:
     try:
         ensure_topics(other, [changes.table])
         assert describe(changes, topic) == (2, "LogAppendTime", str(7 * 24 * 3600 * 1000))
-        with changes.admin() as admin:  # somebody wants it longer
+        with changes.admin() as admin:  # an operator wants a longer one
             config = {"retention.ms": "99999999999"}
             admin.alter_configs([ConfigResource("TOPIC", topic, config)])
         ensure_topics(other, [changes.table])

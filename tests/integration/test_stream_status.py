@@ -119,7 +119,7 @@ def test_after_waiting_all_that_was_committed_has_landed(stream: Stream) -> None
         assert sum(position.rows for position in positions) == first
 
 
-def test_who_is_behind_is_named(stream: Stream) -> None:
+def test_lagging_components_are_named(stream: Stream) -> None:
     with pytest.raises(MissingError, match=r"things are not captured"):
         stream.wait()
     stream.capture()
@@ -132,7 +132,7 @@ def test_who_is_behind_is_named(stream: Stream) -> None:
     assert "make stream-status" in stream.late().hint
 
 
-def test_a_stream_that_is_well_says_so(stream: Stream, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_healthy_stream_has_no_problems(stream: Stream, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(recent_objects, "RECENT", timedelta(hours=1))  # however slow the machine is
     stream.capture()
     stream.start_debezium()
@@ -155,7 +155,7 @@ def test_a_stream_that_is_well_says_so(stream: Stream, monkeypatch: pytest.Monke
         assert f"{stream.corner.schema}-2" in shown
 
 
-def test_what_is_wrong_is_said_with_what_to_do(stream: Stream) -> None:
+def test_each_problem_has_a_hint(stream: Stream) -> None:
     wrong = problems(stream.status())
     assert "things are not captured" in wrong
     assert "the replication slot has no reader" in wrong
@@ -178,7 +178,7 @@ def test_what_is_wrong_is_said_with_what_to_do(stream: Stream) -> None:
     assert shown.count("problem:") == shown.count("next:") >= 4
 
 
-def test_a_slot_that_is_gone_is_replaced_and_the_stream_goes_on(stream: Stream) -> None:
+def test_a_dropped_slot_is_replaced_and_the_stream_continues(stream: Stream) -> None:
     name = stream.corner.schema
     stream.capture()
     stream.start_debezium()
@@ -190,7 +190,7 @@ def test_a_slot_that_is_gone_is_replaced_and_the_stream_goes_on(stream: Stream) 
         stream.stop_debezium()
         with closing(connect_capture(stream.settings, "test")) as log, log.cursor() as cursor:
             cursor.execute("SELECT pg_drop_replication_slot(%s)", (name,))
-        stream.insert(101, 200)  # what the stream will never bring
+        stream.insert(101, 200)  # these never arrive by the stream
         assert "reset-slot" in stream.status().problems[0].then
 
         reset_slot(stream.settings, print, connector=name)

@@ -1,4 +1,4 @@
-"""Silver equals the source, whichever path the data took and in whatever order it landed.
+"""Silver equals the source, by each path of the data and in any order of landing.
 
 Six sessions write at random while batch snapshots are taken at random moments, and
 Debezium and the consumers land the stream. What landed is then shown to three lakes, to
@@ -28,7 +28,7 @@ SECONDS = 8
 
 
 def work(seed: int) -> Landed:
-    """Let the writers write, take snapshots meanwhile, and return when all has landed."""
+    """Let the writers write, take snapshots in parallel, and return when all has landed."""
     dice = random.Random(seed)
     ingest("source", "generate", "--rows", "0")  # a TRUNCATE: what was before is gone
     landed = Landed()

@@ -26,7 +26,7 @@ VERSIONS = "int_loan_applications__versions"
 PROGRESS = "int_loan_applications__progress"
 RUNS = 8
 KEYS = (1, 2, 3, 5, 6)  # of the small lake
-# dbt's tables keep ten metadata files beside the newest.
+# dbt's tables keep ten metadata files in addition to the newest.
 METADATA_FILES = 11
 
 

@@ -35,7 +35,7 @@ DELETE = "delete from loan_applications where application_id = %s"
 
 
 class Writer(threading.Thread):
-    """One session that writes until it is told to stop."""
+    """One session that writes until it is stopped."""
 
     def __init__(self, settings: Settings, seed: int, stop: threading.Event) -> None:
         super().__init__(daemon=True)

@@ -9,7 +9,7 @@ PROJECT_NAME = re.compile(r"loan[- ]lakehouse", re.IGNORECASE)
 
 
 def test_infra_knows_services_and_not_loans() -> None:
-    """Beside the project's own name, nothing under infra/ says what the lakehouse is about."""
+    """Except for the project's name, nothing under infra/ depends on the lakehouse's subject."""
     listed = subprocess.check_output(["git", "ls-files", "-z", "infra"], cwd=REPO, text=True)
     files = [name for name in listed.split("\0") if name and "/locks/" not in name]
     assert len(files) > 50

@@ -1,6 +1,6 @@
 """Parses the pipelines as Airflow does, in Airflow's environment, and says what it found.
 
-Prints JSON; what the files did meanwhile (processes, connections) is counted.
+Prints JSON, with the number of processes and connections that the files opened.
 """
 
 import json

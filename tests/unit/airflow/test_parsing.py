@@ -14,7 +14,17 @@ from infra.airflow.__main__ import PIPELINES
 from infra.paths import INFRA, REPO
 
 # What a pipeline's task needs, not the file that says when it runs.
-HEAVY = {"boto3", "dbt", "feast", "ingestion", "kafka", "pandas", "psycopg2", "pyarrow", "trino"}
+SLOW_IMPORTS = {
+    "boto3",
+    "dbt",
+    "feast",
+    "ingestion",
+    "kafka",
+    "pandas",
+    "psycopg2",
+    "pyarrow",
+    "trino",
+}
 
 # What the executor's process knows and does when its workers are forked.
 WARM = """
@@ -104,10 +114,10 @@ def test_what_fails_is_tried_again(parsed: Any) -> None:
 
 def test_reading_the_files_does_no_work(parsed: Any) -> None:
     assert parsed["work"] == {}
-    assert {name.partition(".")[0] for name in parsed["imported"]}.isdisjoint(HEAVY)
+    assert {name.partition(".")[0] for name in parsed["imported"]}.isdisjoint(SLOW_IMPORTS)
 
 
-def test_every_model_is_a_task_behind_its_parents(parsed: Any) -> None:
+def test_every_model_is_a_task_downstream_of_its_parents(parsed: Any) -> None:
     tasks = parsed["pipelines"]["loan_etl"]["tasks"]
     nodes = json.loads((dbt_manifest.FOLDER / "manifest.json").read_text())["nodes"].values()
     models = {
@@ -155,7 +165,7 @@ def test_what_needs_silver_and_gold_at_rest_holds_the_one_slot(parsed: Any) -> N
     }
 
 
-def test_a_task_finds_libraries_imported_and_reads_our_files_anew(forked: Any) -> None:
+def test_a_task_finds_libraries_imported_and_reads_our_files_again(forked: Any) -> None:
     known = set(forked["modules"])
     assert {"cosmos", "airflow.providers.standard.operators.bash"} <= known
     assert not {"include", "include.dbt_manifest", "infra.airflow"} & known
@@ -165,7 +175,7 @@ def test_a_worker_without_its_scheduler_can_be_ended(forked: Any) -> None:
     assert forked["obeys"]
 
 
-def test_a_stale_graph_says_what_to_do(parsed: Any, tmp_path: Path) -> None:
+def test_the_error_of_a_stale_graph_has_a_hint(parsed: Any, tmp_path: Path) -> None:
     for folder in ("airflow", "infra", "ingestion"):
         shutil.copytree(REPO / folder, tmp_path / folder)
     shutil.copytree(REPO / "dbt_project", tmp_path / "dbt_project")

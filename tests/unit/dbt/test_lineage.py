@@ -45,20 +45,20 @@ def test_feast_reads_what_its_exposures_say(manifest: Manifest, contents: RepoCo
     assert {name: exposed[name] for name in exposed if name.startswith("feast_")} == expected
 
 
-def test_reconcile_reads_what_its_exposure_says(manifest: Manifest) -> None:
+def test_reconcile_reads_the_tables_of_its_exposure(manifest: Manifest) -> None:
     compared = [table.reconcile for table in TABLES if table.reconcile]
     tables = {name for pair in compared for name in (pair.silver, pair.rejected) if name}
     assert read_by(manifest)["reconcile"] == {name.split(".")[-1] for name in tables}
 
 
-def test_no_gold_is_made_for_nobody(manifest: Manifest) -> None:
+def test_every_gold_table_has_a_reader(manifest: Manifest) -> None:
     models = [node for node in manifest["nodes"].values() if node["resource_type"] == "model"]
     gold = {model["name"] for model in models if model["fqn"][1] == "gold"}
     assert gold
     assert gold <= set().union(*read_by(manifest).values())
 
 
-def test_bronze_says_which_tables_it_landed_from(manifest: Manifest) -> None:
+def test_bronze_tables_declare_their_source_tables(manifest: Manifest) -> None:
     expected = {MANIFEST_TABLE: [f"postgresql.{table.name}" for table in TABLES]}
     for table in TABLES:
         for name in (table.name, f"{table.name}{CHANGES_SUFFIX}"):

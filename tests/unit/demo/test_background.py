@@ -10,7 +10,7 @@ from demo.background import Background
 from infra.errors import LakehouseError
 
 
-def test_one_after_another_and_each_is_told(tmp_path: Path) -> None:
+def test_commands_run_in_order_and_each_is_reported(tmp_path: Path) -> None:
     with Background(tmp_path / "logs/log") as background:
         background.submit("first", "sh -c 'sleep 0.2; echo one'")
         background.submit("second", "echo two")
@@ -22,7 +22,7 @@ def test_one_after_another_and_each_is_told(tmp_path: Path) -> None:
     assert [line for line in lines if not line.startswith("$")] == ["one", "two"]
 
 
-def test_a_failure_is_told_where_it_is_waited_for(tmp_path: Path) -> None:
+def test_wait_raises_the_failure(tmp_path: Path) -> None:
     with Background(tmp_path / "log") as background:
         background.submit("the first part", "sh -c 'echo no network; exit 3'")
         background.submit("the second part", f"touch {tmp_path}/ran")

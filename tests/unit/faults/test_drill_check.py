@@ -56,7 +56,7 @@ def test_an_objects_records_must_be_its_own_and_readable() -> None:
     ]
 
 
-def test_the_newest_event_says_how_a_row_is_in_any_order() -> None:
+def test_the_newest_event_has_the_state_of_a_row_in_any_order() -> None:
     events = [event(1, op="c"), event(3), event(2), event(4, key="2", op="c"), event(5, "2", "d")]
     assert fold(events) == fold(events[::-1]) == ["1@3"]
 

@@ -97,7 +97,7 @@ def test_names_that_sql_takes_for_the_same_are_refused() -> None:
         "2026-01-01T21:00:00.123456+09:00",
     ],
 )
-def test_a_moment_is_the_same_however_it_is_said(given: object) -> None:
+def test_a_time_is_the_same_in_every_representation(given: object) -> None:
     """Without a zone it is UTC; a nanosecond more is not yet the next microsecond."""
     one = frame(event_timestamp=[given, None])
     assert one.table["c1"].to_pylist() == [TIME.to_pydatetime(), None]

@@ -15,7 +15,7 @@ COMPOSE = yaml.safe_load((REPO / "docker-compose.yml").read_text())
 CONTAINERS: dict[str, Any] = COMPOSE["services"]
 # `make docs` and a shell are commands natively.
 ONLY_IN_DOCKER = {"docs", "tools"}
-# Nobody outside speaks to these.
+# Ports without clients outside the stack.
 INSIDE = {"KAFKA_CONTROLLER_PORT", "TRINO_WORKER_PORT"}
 STEPS = {name for name in CONTAINERS if name.endswith(("-prepare", "-setup"))}
 SERVING = sorted(CONTAINERS.keys() - STEPS)
@@ -82,7 +82,7 @@ def test_a_container_is_closed(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", SERVING)
-def test_whoever_serves_says_whether_he_is_well(name: str) -> None:
+def test_every_service_has_a_health_check(name: str) -> None:
     assert "test" in CONTAINERS[name]["healthcheck"] or name == "tools"
 
 

@@ -39,7 +39,7 @@ def test_supervisor_runs_each_service_as_it_is_described() -> None:
     assert (consumer["stopsignal"], consumer["stopwaitsecs"]) == ("TERM", "30")
     postgres = config["program:postgres"]
     assert (postgres["stopsignal"], postgres["stopwaitsecs"]) == ("INT", "60")
-    # Whatever another one needs is stopped after it.
+    # A service is stopped after those that need it.
     priority = {s.name: int(config[f"program:{s.programs[0]}"]["priority"]) for s in SERVICES}
     for service in SERVICES:
         for needed in (*service.needs, *service.setup_needs):
@@ -85,7 +85,7 @@ def test_configuration_names_only_settings_that_exist() -> None:
     assert used <= SETTINGS.keys() | given_by_us
 
 
-def test_no_secret_stands_in_a_file() -> None:
+def test_no_file_contains_a_secret() -> None:
     for key, value in SETTINGS.items():
         if key.endswith(("_PASSWORD", "_SECRET_KEY")):
             assert value == "GENERATE"
@@ -107,7 +107,7 @@ def test_locks_hold_the_versions_that_are_asked_for() -> None:
         assert f"{name}=={version} " in python
 
 
-def test_minio_is_told_its_release() -> None:
+def test_minio_is_built_with_its_release() -> None:
     assert "cmd.ReleaseTag=RELEASE.2026-02-12T20-18-48Z" in minio_flags()
     assert "cmd.Version=2026-02-12T20:18:48Z" in minio_flags()
 

@@ -55,7 +55,9 @@ def test_a_second_stack_has_other_ports_and_another_state(tmp_path: Path) -> Non
     assert made["S3_ENDPOINT"] == f"http://127.0.0.1:{made['MINIO_PORT']}"
 
 
-def test_a_missing_file_says_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_error_of_a_missing_file_has_a_hint(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("ENV_FILE", str(tmp_path / "none"))
     with pytest.raises(LakehouseError, match=r"there is no none\n  -> .*make env") as raised:
         env.load_env()

@@ -1,4 +1,4 @@
-"""Which runtime `make` takes when nobody says, and that it stays what was said."""
+"""The default runtime of `make`, and that a chosen one is stored."""
 
 import os
 import subprocess
@@ -12,7 +12,7 @@ from infra.paths import REPO
 
 @pytest.mark.parametrize("answers", [True, False])
 @pytest.mark.parametrize("remembered", ["", "native", "docker"])
-def test_docker_only_where_an_engine_answers_or_it_was_said(
+def test_docker_only_if_an_engine_answers_or_it_was_chosen(
     tmp_path: Path, answers: bool, remembered: str
 ) -> None:
     (tmp_path / "docker").write_text(f"#!/bin/sh\nexit {0 if answers else 1}\n")

@@ -14,7 +14,7 @@ def node(**meta: Any) -> dict[str, Any]:
     return {"alias": "orders", "config": {"meta": meta}}
 
 
-def test_every_table_of_dbt_s_says_what_is_to_be_done() -> None:
+def test_every_table_of_dbt_declares_its_upkeep() -> None:
     tables = declared({key: value or "" for key, value in dotenv_values(EXAMPLE).items()})
     names = {str(table) for table in tables}
     assert {"silver.int_loan_applications__state", "gold.loan_features"} <= names
@@ -46,7 +46,9 @@ def test_statements_come_in_the_order_in_which_they_help() -> None:
         ({"upkeep": ["optimize"]}, "has ['optimize']"),
     ],
 )
-def test_a_slip_is_said_before_anything_is_done(meta: dict[str, Any], complaint: str) -> None:
+def test_an_invalid_declaration_is_an_error_before_anything_runs(
+    meta: dict[str, Any], complaint: str
+) -> None:
     with pytest.raises(LakehouseError) as raised:
         upkeep_of(node(**meta))
     assert complaint in str(raised.value)

@@ -114,7 +114,7 @@ def test_a_bad_file_is_one_error_with_its_place(
     assert "\n" not in failure.value.message
 
 
-def test_a_missing_file_is_said(tmp_path: Path) -> None:
+def test_a_missing_file_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"cannot read .*: No such file"):
         list(read_rows(tmp_path / "nothing.csv"))
 
@@ -200,7 +200,7 @@ def test_a_zip_of_several_files_names_them(tmp_path: Path) -> None:
         (b"\xff\xfe" + b"\x00\xd8" * 9, "begins like UTF-16 and is not"),
     ],
 )
-def test_what_is_no_text_is_said_by_its_name(
+def test_a_binary_file_is_refused_by_its_format(
     tmp_path: Path, content: bytes, complaint: str
 ) -> None:
     with pytest.raises(DataError) as failure:

@@ -67,7 +67,7 @@ def test_a_manifest_from_before_the_storage_was_noted_is_read() -> None:
 
 
 @pytest.mark.parametrize("content", [b"", b"{}", b"[]", b'{"snapshot_id": 5}', b"\xff"])
-def test_what_is_no_manifest_is_said(content: bytes) -> None:
+def test_an_invalid_manifest_is_an_error(content: bytes) -> None:
     with pytest.raises(DataError, match="is broken"):
         Manifest.from_json(content)
 

@@ -32,7 +32,7 @@ def test_the_environment_wins(monkeypatch: pytest.MonkeyPatch) -> None:
     assert get_settings().postgres_port == 1234
 
 
-def test_a_missing_file_is_said(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_missing_file_is_an_error(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("ENV_FILE", str(tmp_path / "none"))
     with pytest.raises(SettingsError, match="none does not exist"):
         get_settings()
@@ -47,9 +47,7 @@ def test_a_wrong_setting_is_named(env: Path) -> None:
 @pytest.mark.parametrize(
     "endpoint", ["127.0.0.1:9000", "localhost", "http://", "s3://b", "http://a b", "http://a_b:1"]
 )
-def test_an_endpoint_that_is_no_address_is_said(
-    monkeypatch: pytest.MonkeyPatch, endpoint: str
-) -> None:
+def test_an_invalid_endpoint_is_an_error(monkeypatch: pytest.MonkeyPatch, endpoint: str) -> None:
     monkeypatch.setenv("S3_ENDPOINT", endpoint)
     with pytest.raises(SettingsError) as failure:
         get_settings()

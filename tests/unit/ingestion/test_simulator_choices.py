@@ -108,7 +108,7 @@ def test_an_empty_table_gets_applications_first() -> None:
     assert [row["application_id"] for row in rows] == list(range(1, 21))
 
 
-def test_keys_that_somebody_else_used_are_skipped() -> None:
+def test_keys_that_another_session_used_are_skipped() -> None:
     applications = Applications(1, lowest=1, greatest=10)
     applications.skip_to(20)
     applications.skip_to(15)
@@ -173,14 +173,14 @@ def test_what_is_due_after_the_end_is_not_granted() -> None:
     assert [pace.take(1), pace.take(1)] == [1, 0]
 
 
-def test_a_session_that_lags_behind_ends_in_time_too() -> None:
+def test_a_lagging_session_ends_in_time() -> None:
     pace = Pace(1e9, threading.Event(), seconds=0.05)
     assert pace.take(1) == 1
     time.sleep(0.05)
     assert pace.take(1) == 0
 
 
-def test_an_outage_is_said_once_for_all_sessions(capfd: pytest.CaptureFixture[str]) -> None:
+def test_an_outage_is_reported_once_for_all_sessions(capfd: pytest.CaptureFixture[str]) -> None:
     outage = Outage()
     connected_at = time.monotonic()
     outage.end()  # the first connections are no news
@@ -217,7 +217,7 @@ def test_another_text_is_no_time(text: str) -> None:
         duration(text)
 
 
-def test_the_summary_tells_what_is_not_known() -> None:
+def test_the_summary_counts_unknown_commits() -> None:
     done = Simulated(
         seconds=2, new=1000, corrected=20, decided=3, withdrawn=1, rolled_back=5, unknown=0
     )

@@ -6,7 +6,7 @@ import sys
 import pytest
 
 # Each takes a tenth of a second or more, which every call would pay for.
-HEAVY = {"boto3", "botocore", "kafka", "numpy", "pandas", "psycopg2", "pyarrow", "trino"}
+SLOW_IMPORTS = {"boto3", "botocore", "kafka", "numpy", "pandas", "psycopg2", "pyarrow", "trino"}
 
 
 def loaded(statement: str) -> set[str]:
@@ -30,7 +30,7 @@ sys.stdout = sys.__stdout__
 """
     modules = loaded(run)
     assert {"typer", "ingestion"} <= modules
-    assert modules & HEAVY == set()
+    assert modules & SLOW_IMPORTS == set()
 
 
 def test_batch_loads_neither_pandas_nor_what_the_stream_needs() -> None:

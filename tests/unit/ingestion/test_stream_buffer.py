@@ -23,7 +23,7 @@ def record(offset: int, key: bytes | None = b'{"a":1}', value: bytes | None = CH
     )
 
 
-def test_the_columns_hold_what_the_records_said() -> None:
+def test_the_columns_have_the_values_of_the_records() -> None:
     made = Buffer(LandedOffset(5, 0))
     made.add([record(7), record(8, None, b"no JSON")])
     made.add([record(12)])

@@ -82,7 +82,7 @@ def test_a_truncate_has_no_key_and_no_row() -> None:
         (b"{", envelope(), "key: "),
     ],
 )
-def test_what_cannot_be_read_says_why_and_nothing_else(
+def test_an_unreadable_record_has_a_problem_and_no_values(
     key: bytes | None, value: bytes | None, problem: str
 ) -> None:
     change = read(key, value)

@@ -1,8 +1,8 @@
 """The objects of a partition are one chain that holds each record once.
 
-Whatever its consumers do: poll a few records or many, meet offsets that Kafka does not
-show, die before or after an object has landed, commit it or not, commit what another
-one has gone past, and be two at a time.
+In all cases: consumers poll a few records or many, meet offsets that Kafka does not
+deliver, die before or after an object has landed, commit it or not, commit an offset
+that another one has passed, or run two at a time.
 """
 
 from collections import Counter

@@ -30,7 +30,7 @@ def well() -> Status:
     return Status(GROUP, POSITIONS, {}, 0, [RUNNING, TASK], SLOT)
 
 
-def test_a_stream_that_is_well_has_no_problem() -> None:
+def test_a_healthy_stream_has_no_problem() -> None:
     assert find_problems(SETTINGS, well()) == []
     assert find_problems(SETTINGS, Status()) == []  # read_status reports what did not answer
 

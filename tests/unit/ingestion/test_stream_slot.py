@@ -1,4 +1,4 @@
-"""A slot that PostgreSQL has invalidated is told from one that lags."""
+"""A slot that PostgreSQL has invalidated is distinguished from one that lags."""
 
 import pytest
 
@@ -23,7 +23,7 @@ def test_a_slot_that_lags_is_alive(status: str) -> None:
         (slot("unreserved", "idle_timeout"), "idle_timeout"),
     ],
 )
-def test_a_lost_slot_is_said(lost: Slot, why: str) -> None:
+def test_a_lost_slot_is_an_error(lost: Slot, why: str) -> None:
     with pytest.raises(DataError, match=rf"'s' is lost \({why}\)") as failure:
         check_alive(lost)
     assert "full batch" in failure.value.hint

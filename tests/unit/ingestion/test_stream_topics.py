@@ -40,7 +40,7 @@ def test_dead_letters_have_a_topic_of_their_own(settings: Any) -> None:
     assert dead_letter_topic(settings) == "loans.dead_letters"
 
 
-def test_trouble_is_said_once_and_so_is_its_end() -> None:
+def test_a_failure_and_its_recovery_are_reported_once() -> None:
     said: list[str] = []
     status = StatusReporter(said.append, "fails", "works again", patience=2)
     status.works()

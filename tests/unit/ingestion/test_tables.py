@@ -58,7 +58,7 @@ def test_a_table_that_is_named_like_anothers_changes_is_refused(tmp_path: Path) 
     load(tmp_path, {**GOOD, "name": "b_changes"}, GOOD)
 
 
-def test_no_file_and_no_yaml_are_said(tmp_path: Path) -> None:
+def test_a_missing_file_and_invalid_yaml_are_errors(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="cannot read"):
         load_tables(tmp_path / "nothing.yml")
     (tmp_path / "bad.yml").write_text("a: [")

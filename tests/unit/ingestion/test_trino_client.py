@@ -1,4 +1,4 @@
-"""Whatever Trino's client raises is said in one line."""
+"""Every error of Trino's client is reported in one line."""
 
 from collections.abc import Callable
 from typing import Any

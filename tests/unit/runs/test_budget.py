@@ -6,7 +6,7 @@ import pytest
 
 pytest_plugins = ["pytester"]
 
-USE_UP = "request.config.pluginmanager.get_plugin('budget').end = 0"
+EXHAUST_BUDGET = "request.config.pluginmanager.get_plugin('budget').end = 0"
 HOUR_FROM_NOW = f"--stop-at={time.time() + 3600}"
 
 
@@ -30,7 +30,7 @@ def test_what_has_begun_ends_and_the_rest_is_left_out(pytester: pytest.Pytester)
                 yield
                 print("the service is down")
                 assert False
-            def test_one(request, service): {USE_UP}
+            def test_one(request, service): {EXHAUST_BUDGET}
             def test_two(service): pass
             """,
         test_second="def test_three(): pass",
@@ -52,7 +52,9 @@ def test_what_has_begun_ends_and_the_rest_is_left_out(pytester: pytest.Pytester)
 def test_the_exit_code_is_that_of_the_tests_that_ran(
     pytester: pytest.Pytester, outcome: str, code: int
 ) -> None:
-    pytester.makepyfile(f"def test_one(request): {USE_UP}; assert {outcome}\ndef test_two(): pass")
+    pytester.makepyfile(
+        f"def test_one(request): {EXHAUST_BUDGET}; assert {outcome}\ndef test_two(): pass"
+    )
     assert run(pytester, HOUR_FROM_NOW).ret == code
 
 
@@ -62,7 +64,7 @@ def test_a_failing_set_up_uses_up_time_too(pytester: pytest.Pytester) -> None:
         import pytest
         @pytest.fixture
         def service(request):
-            {USE_UP}
+            {EXHAUST_BUDGET}
             assert False
         def test_one(service): pass
         def test_two(): pass
@@ -74,7 +76,7 @@ def test_a_failing_set_up_uses_up_time_too(pytester: pytest.Pytester) -> None:
 
 
 def test_nothing_is_left_out_if_the_last_test_uses_up_the_time(pytester: pytest.Pytester) -> None:
-    pytester.makepyfile(f"def test_one(request): {USE_UP}")
+    pytester.makepyfile(f"def test_one(request): {EXHAUST_BUDGET}")
     result = run(pytester, HOUR_FROM_NOW)
     result.assert_outcomes(passed=1)
     result.stdout.no_fnmatch_line("*used up*")

@@ -1,4 +1,4 @@
-"""`.ci/run` runs both halves of the tests whatever becomes of the first, and fails if one fails."""
+"""`.ci/run` runs both halves of the tests, also if the first fails, and fails if one fails."""
 
 import os
 import re
@@ -10,7 +10,7 @@ import pytest
 
 from infra.paths import REPO
 
-# Says what it is asked for and with which options of pytest, and fails where it is told to.
+# Prints its target and the options of pytest, and fails for the configured target.
 MAKE = '#!/bin/sh\necho "$1 $PYTEST_ADDOPTS"\n[ "$1" != "$FAILING" ]\n'
 
 

@@ -11,7 +11,7 @@ import pytest
 def service(): yield
 def test_one(service): pass
 """
-# Set-up, call and teardown of a test in long/ are told to have taken a minute each.
+# Reports a minute each for set-up, call and teardown of a test in long/.
 CONFTEST = """
 import pytest
 @pytest.hookimpl(wrapper=True)
