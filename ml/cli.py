@@ -118,7 +118,7 @@ def score(settings_file: SettingsFile = DEFAULT_FILE) -> None:
     """Have the champion score every application whose features are new to it.
 
     The scores land in bronze, each once: run again, or after a kill, it adds nothing twice.
-    `dbt build --select tag:scores`, in dbt_project, brings them to silver.loan_scores.
+    `dbt build --select tag:scores`, in dbt_project, loads them into silver.loan_scores.
     """
     from ml import score as work
     from ml.registry import connected

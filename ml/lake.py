@@ -15,7 +15,7 @@ ROWS_AT_ONCE = 20_000
 
 # The version with which the label became what it is now is the decision. Its features count as
 # far as the lake knew them when it learned of the decision. Where it learned of a later version
-# no later than that, the two cannot be told apart: such an application is left out.
+# no later than that, the two are indistinguishable: such an application is left out.
 DECISIONS = """
 with versions as (
     select

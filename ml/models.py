@@ -110,7 +110,7 @@ def fixed_parameters(monotonic: list[int], seed: int) -> dict[str, Any]:
         "objective": "binary",
         "metric": "binary_logloss",
         "learning_rate": 0.03,
-        # Incomes and rates of this file tell more the finer they are cut.
+        # Incomes and rates of this file carry more information in finer bins.
         "max_bin": 1023,
         "bagging_freq": 1,
         "monotone_constraints": monotonic,

@@ -16,7 +16,7 @@ NONE = ""
 def broken_rule(frame: pd.DataFrame, rules: Sequence[PolicyRule]) -> npt.NDArray[np.object_]:
     """For each row the name of the first rule that declines it, or an empty text.
 
-    An unknown value declines nobody. Raises MlError if a rule's column is not there.
+    An unknown value declines no application. Raises MlError if a rule's column is not there.
     """
     found = np.full(len(frame), NONE, dtype=object)
     for rule in rules:

@@ -76,7 +76,7 @@ def score(
 
 
 def plan(lake: Lake, landed: list[ScoreRun], model: str, version: int) -> ScoreRun:
-    """The run that is due: of gold as it is now, beside what the version has scored already."""
+    """The run that is due: gold's current rows, without those the version has scored."""
     snapshot, committed_at = lake.gold_snapshot()
     for run in landed:
         if run.snapshot == snapshot:

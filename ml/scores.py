@@ -2,7 +2,7 @@
 
 A run is named by the model's version and the snapshot of gold that it read. Run again, it puts
 the same objects under the same names: bronze takes each once. A part is right by itself; the
-record, which comes last, says from which snapshot the next run goes on.
+record, which comes last, says from which snapshot the next run continues.
 """
 
 import json

@@ -21,7 +21,7 @@ class Strict(BaseModel):
 
 
 class PolicyRule(Strict):
-    """An application for which the predicate holds is declined, whatever the model says."""
+    """An application for which the predicate holds is declined, regardless of the score."""
 
     name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
     column: Annotated[str, Field(pattern=r"^\w+:\w+$")]

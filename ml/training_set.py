@@ -32,9 +32,9 @@ class TrainingSet:
 
 
 def read(lake: Lake, settings: Settings) -> TrainingSet:
-    """From Feast, by the feature service, with what the rules and the audit need beside it.
+    """From Feast, by the feature service, with the columns of the rules and the audit.
 
-    Raises MlError if the lake changes meanwhile, or what it holds cannot be trained on.
+    Raises MlError if the lake changes during the read, or its data cannot be trained on.
     """
     before = lake.snapshots()
     entities = lake.decisions(settings.label)
@@ -73,7 +73,7 @@ def with_features(entities: pd.DataFrame, settings: Settings, *, only_known: boo
 
 
 def references(store: Any, settings: Settings) -> list[str]:  # noqa: ANN401 (Feast has no types)
-    """The service's features, and what the rules and the audit read beside them."""
+    """The service's features, and the further columns of the rules and the audit."""
     from feast.errors import FeastObjectNotFoundException  # noqa: PLC0415
 
     try:
@@ -88,9 +88,9 @@ def references(store: Any, settings: Settings) -> list[str]:  # noqa: ANN401 (Fe
         for view in service.feature_view_projections
         for feature in view.features
     ]
-    beside = [rule.column for rule in settings.policy_rules]
-    beside += [audited.column for audited in settings.audited.values()]
-    return list(dict.fromkeys([*found, *beside]))
+    further = [rule.column for rule in settings.policy_rules]
+    further += [audited.column for audited in settings.audited.values()]
+    return list(dict.fromkeys([*found, *further]))
 
 
 def feature_names(settings: Settings) -> list[str]:
