@@ -81,7 +81,10 @@ def train(
         result = work.Result(str(version.version), promoted, why_not, candidate, gates)
         show(result, settings)
         out.print(f"\nWhere to look\n  {registry.page(version)}", soft_wrap=True)
-        out.print(f"  {registry.url}/#/experiments  (run {version.run_id}: card.html, plots/)")
+        out.print(
+            f"  {registry.url}/#/experiments  (run {version.run_id}: card.html, plots/)",
+            soft_wrap=True,
+        )
         out.print("  MLFLOW_ADMIN_USER and _PASSWORD are in .env", soft_wrap=True)
 
 
