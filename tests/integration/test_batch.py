@@ -285,7 +285,7 @@ def test_a_source_whose_clock_went_back_is_refused(corner: Any) -> None:
         update={"snapshot_id": snapshot_id(tomorrow), "taken_at": tomorrow.isoformat()}
     )
     land_manifest(corner.bronze, ahead)
-    with pytest.raises(DataError, match="its clock or its log went back"):
+    with pytest.raises(DataError, match="its clock or its WAL position went back"):
         corner.land()
     assert corner.manifests(table) == [real, ahead]
 
