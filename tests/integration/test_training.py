@@ -19,6 +19,8 @@ from tests.integration.served_lake import served
 from tests.integration.small_lake import SmallLake, small_lake
 from tests.stack import delete_objects, objects_administrator
 
+pytestmark = pytest.mark.slow
+
 # 3,000 applications over four months, decided by amount, income and chance.
 APPLICATIONS = """
 create table {bronze}.loan_applications as
