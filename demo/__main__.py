@@ -44,14 +44,14 @@ class Demo:
         """A failure ends the demo with the step's exit code."""
         for step in steps:
             self.number += 1
-            self.say_news()
+            self.print_news()
             console.print(f"\n[bold cyan]{self.number}/{self.total} {step.what}[/]")
             if step.needs_background:
                 self.wait_for_background()
             spent = run(step, self.number)
             self.seconds[step.layer] = self.seconds.get(step.layer, 0.0) + spent
 
-    def say_news(self) -> None:
+    def print_news(self) -> None:
         for line in self.background.news():
             console.print(f"[dim]in the background: {escape(line)}[/]", soft_wrap=True)
 
@@ -67,7 +67,7 @@ class Demo:
                 "  -> correct it, then `make demo` again; `make demo AIRFLOW=0 MLFLOW=0` needs none"
             )
             sys.exit(1)
-        self.say_news()
+        self.print_news()
 
     def ready(self, what: str) -> None:
         after = time.time() - self.began

@@ -35,7 +35,7 @@ request = RequestSource(
         Field(
             name="requested_amount",
             dtype=Float64,
-            description="What is asked for now; in training, what was asked for then.",
+            description="The amount of the request; in training, the amount applied for.",
         )
     ],
     description="What only the caller knows: it comes with the request.",

@@ -1,4 +1,4 @@
-"""The sets of features that models ask for.
+"""The sets of features that models use.
 
 Each is named, so that one that gold no longer has is an error here and not in a model.
 """

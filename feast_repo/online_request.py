@@ -59,7 +59,7 @@ def check(request: OnlineRequest, store: FeatureStore) -> None:
 
 
 def needed_fields(request: OnlineRequest, store: FeatureStore) -> Iterator[tuple[str, ValueType]]:
-    """The keys and request fields of the views that are asked for, with their types."""
+    """The keys and request fields of the requested views, with their types."""
     for name in view_names(request, store):
         view = store.registry.get_any_feature_view(name, store.project, allow_cache=True)
         yield from fields_of(view, store)

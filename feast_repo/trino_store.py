@@ -154,7 +154,7 @@ class LazyMetadata(RetrievalMetadata):
 
 
 class UtcTrinoRetrievalJob(TrinoRetrievalJob):
-    """A query that runs when its result is asked for; only then are its entities in Trino."""
+    """A query that runs when its result is read; only then are its entities in Trino."""
 
     _client: UtcTrino
 

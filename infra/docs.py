@@ -29,8 +29,8 @@ PROJECT = REPO / "dbt_project"
 FOLDER = PROJECT / "target/docs"
 
 
-class Quiet(SimpleHTTPRequestHandler):
-    """Serves files, and says nothing of each."""
+class QuietHandler(SimpleHTTPRequestHandler):
+    """Serves files without logging each request."""
 
     def log_message(self, *_: object) -> None:
         pass
@@ -60,7 +60,7 @@ def draw_landing(manifest: dict[str, Any]) -> None:
 def listen(env: dict[str, str], folder: Path) -> ThreadingHTTPServer:
     host, port = env["BIND_HOST"], env["DBT_DOCS_PORT"]
     try:
-        return ThreadingHTTPServer((host, int(port)), partial(Quiet, directory=str(folder)))
+        return ThreadingHTTPServer((host, int(port)), partial(QuietHandler, directory=str(folder)))
     except OSError as error:
         raise LakehouseError(
             f"cannot serve on {host}:{port}: {error.strerror}",

@@ -101,7 +101,7 @@ class Maintained:
     problems: tuple[str, ...]
 
 
-class Lake:
+class TableMaintenance:
     """Trino, and the objects of its tables."""
 
     def __init__(self, env: dict[str, str], **session: str) -> None:
@@ -242,14 +242,14 @@ def upkeep_of(node: dict[str, Any]) -> dict[str, Any]:
     return dict(upkeep)
 
 
-def maintain(lake: Lake, table: DbtTable) -> Iterator[str]:
+def maintain(client: TableMaintenance, table: DbtTable) -> Iterator[str]:
     """Run the declared operations; yield a message for each that fails."""
     for operation, sql in table.statements().items():
         try:
             if operation in REWRITES:
-                lake.rewrite(sql)
+                client.rewrite(sql)
             else:
-                lake.query(sql)
+                client.query(sql)
         except (TrinoQueryError, LakehouseError) as error:
             yield f"{table}: {operation}: {reason(error)}"
 
@@ -258,14 +258,14 @@ def reason(error: Exception) -> str:
     return str(error.message if isinstance(error, TrinoQueryError) else error)
 
 
-def drop_leftovers(lake: Lake, tables: list[DbtTable]) -> Iterator[str]:
-    """Drop what broken-off runs of dbt left: their names end in __dbt_tmp or __dbt_backup."""
-    lake.wait_for_dbt()
+def drop_leftovers(client: TableMaintenance, tables: list[DbtTable]) -> Iterator[str]:
+    """Drop the leftovers of interrupted runs of dbt: their names end in __dbt_tmp or __dbt_backup."""
+    client.wait_for_dbt()
     database = {table.schema: table.database for table in tables}
-    for schema, name, kind in lake.relations(tables):
+    for schema, name, kind in client.relations(tables):
         if name.endswith(("__dbt_tmp", "__dbt_backup")):
             what = "view" if kind == "VIEW" else "table"
-            lake.query(f'drop {what} if exists {database[schema]}.{schema}."{name}"')
+            client.query(f'drop {what} if exists {database[schema]}.{schema}."{name}"')
             yield f"{schema}.{name}"
 
 
@@ -294,14 +294,14 @@ def changes(old: Files, new: Files) -> Iterator[str]:
         yield a if a == b else f"{a} → {b}"
 
 
-def upkeep(lake: Lake, tables: list[DbtTable]) -> Iterator[Maintained]:
+def upkeep(client: TableMaintenance, tables: list[DbtTable]) -> Iterator[Maintained]:
     """Keep up those of these tables that dbt has made."""
-    there = {(schema, name) for schema, name, kind in lake.relations(tables) if kind != "VIEW"}
+    there = {(schema, name) for schema, name, kind in client.relations(tables) if kind != "VIEW"}
     for table in tables:
         if (table.schema, table.name) in there:
-            before = lake.measure(table)
-            problems = tuple(maintain(lake, table))
-            yield Maintained(table, before, lake.measure(table), problems)
+            before = client.measure(table)
+            problems = tuple(maintain(client, table))
+            yield Maintained(table, before, client.measure(table), problems)
 
 
 def run(
@@ -319,14 +319,14 @@ def run(
             for sql in table.statements().values():
                 print(f"{sql};")
         return
-    lake = Lake(env)
-    done = list(upkeep(lake, tables))
+    client = TableMaintenance(env)
+    done = list(upkeep(client, tables))
     if done:
         out.print(report(done))
     problems = [problem for one in done for problem in one.problems]
     try:
-        for name in drop_leftovers(lake, tables):
-            out.print(f"dropped {name}, which a broken-off run of dbt left")
+        for name in drop_leftovers(client, tables):
+            out.print(f"dropped {name}, which an interrupted run of dbt left")
     except (TrinoQueryError, LakehouseError) as error:
         problems.append(f"leftovers of dbt: {reason(error)}")
     for problem in problems:

@@ -87,6 +87,6 @@ class Column:
 
     @property
     def select(self) -> str:
-        """The expression by which the source is asked for the column."""
+        """The SQL expression that reads the column from the source."""
         name = quote_identifier(self.name)
         return f"{name}::text AS {name}" if self.type.as_text else name

@@ -43,7 +43,7 @@ NEWER_SETTINGS = (
 # The oldest server whose snapshots, slots and publications are what we need.
 OLDEST_SERVER = 14
 
-# A server that is gone without a word is noticed in a minute, not in hours.
+# A server that disappears without closing the connection is detected in a minute, not in hours.
 KEEPALIVES = {
     "keepalives_idle": "30",
     "keepalives_interval": "10",

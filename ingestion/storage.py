@@ -81,7 +81,7 @@ class Bronze:
         digest = hashlib.sha256(body)
         checksum = base64.b64encode(digest.digest()).decode()
         with self._plain_errors(f"writing {self.uri(key)}"):
-            # A retry after a lost answer meets the object of its own first try.
+            # A retry after a lost response finds the object of its own first attempt.
             if not self._put(key, body, content_type, checksum) and (
                 self._checksum(key) != checksum
             ):

@@ -29,13 +29,13 @@ class S3Proxy:
 
     Attributes:
         minio: where MinIO is, host:port.
-        spoiled: how many requests it has not simply passed.
+        disturbed: how many requests it has not simply passed.
         released: set it to let go what was held.
     """
 
     def __init__(self, endpoint: str = "") -> None:
         self.mode: ProxyMode | str = ProxyMode.passing
-        self.spoiled = 0
+        self.disturbed = 0
         self.minio = endpoint.removeprefix("http://").rstrip("/")
         proxy = self
 
@@ -79,7 +79,7 @@ class _Handler(BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         mode, writes = proxy.mode, self.command in ("PUT", "POST")
         if mode != ProxyMode.passing and (writes or mode not in (ProxyMode.full, ProxyMode.hold)):
-            proxy.spoiled += 1
+            proxy.disturbed += 1
         if mode == ProxyMode.refuse:
             self._refuse(503, "SlowDown", "Please reduce your request rate")
         elif mode == ProxyMode.full and writes:

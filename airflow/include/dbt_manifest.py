@@ -1,7 +1,7 @@
 """dbt's manifest, from which Airflow draws the graph: made when dbt's files changed.
 
 `python -m include.dbt_manifest`, in the folder airflow/ and the project's environment, makes
-it before Airflow starts; `loan_etl.py` asks for it.
+it before Airflow starts; `loan_etl.py` reads it.
 """
 
 import hashlib

@@ -1,9 +1,8 @@
 {#
-    Runs the tests of one model that only look at its rows in one scan, as soon
-    as the model is built: a post-hook. Each test still runs, is reported and
-    fails by itself; it finds its count here and asks Trino only when there is
-    none, or when it is not zero, for then it says how much has failed in its own
-    words.
+    Runs the tests of one model that only read its rows in one scan, as soon as
+    the model is built: a post-hook. Each test still runs, is reported and fails
+    by itself; it finds its count here and queries Trino only if there is none, or
+    if it is not zero: then the test reports its failures itself.
 
     The counts are kept in `graph`, the one object that all nodes of a run share.
 #}

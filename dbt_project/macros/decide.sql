@@ -5,14 +5,14 @@
     `snapshots` (int_batch_snapshots__effective); the last of them, `decided`, has
     one row per application.
 
-    - Among events the greatest lsn wins: who changes a row holds its lock, so the
-      order of the log is the order of the row's versions. A TRUNCATE is an event
-      of every application.
-    - Among batch rows the newest snapshot wins. The newest full one speaks of
-      every application: what it lacks was deleted.
+    - Among events the greatest lsn wins: a transaction locks the rows that it changes,
+      so the order of the log is the order of the row's versions. A TRUNCATE is an
+      event of every application.
+    - Among batch rows the newest snapshot wins. The newest full one is a claim about
+      every application: those that are missing in it were deleted.
     - Between the two: an event that the snapshot sees is older than the row, any
-      other is newer. Their positions in the log do not say it: a change written
-      before the snapshot may be committed after it.
+      other is newer. Their WAL positions do not decide: a change written before the
+      snapshot may be committed after it.
 
     Each is the greatest of its kind, so neither the order of arrival nor
     repetition matters.

@@ -1,5 +1,5 @@
 {#
-    The value under which `percent` of a group's lie. Approximate, within a
+    The value below which `percent` of a group's values are. Approximate, within a
     hundredth or so of the ranks: exact percentiles would hold all values in memory.
 #}
 {% macro percentile(number, percent) -%}

@@ -1,6 +1,6 @@
 {{ config(tags=['history']) }}
 {% set changed = changed_applications() or 'true' %}
--- What holds now is the one open version of every application that is not gone.
+-- The current state is the one open version of every application that is not deleted.
 with
 
 state as (

@@ -1,5 +1,5 @@
 -- What did the source hold at a moment, and of how much of it had the lake
--- heard by then? DBeaver asks for it, in quotes: '2026-01-31 12:00:00 UTC'.
+-- known by then? DBeaver asks for it, in quotes: '2026-01-31 12:00:00 UTC'.
 select
     count(*) as held_by_the_source,
     count_if(_known_at <= timestamp :moment) as known_to_us

@@ -117,7 +117,7 @@ def run_compose(context: typer.Context) -> None:
 
 
 def replace_by(*arguments: str) -> NoReturn:
-    """Become Compose, which the terminal then speaks to."""
+    """Replace this process by Compose, which then uses the terminal."""
     os.chdir(REPO)
     os.execvp("docker", command("--profile=*", *arguments))
 

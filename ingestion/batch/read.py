@@ -118,7 +118,7 @@ def open_reader(job: Job, stop: Stop) -> Iterator[SliceReader]:
 
     Raises:
         LockedError: an ALTER or TRUNCATE waits for the table.
-        ServiceError: the server cannot be reached, or the snapshot is gone.
+        ServiceError: the server cannot be reached, or the snapshot no longer exists.
     """
     exported = quote_literal(job.snapshot.exported)
     preparation = (

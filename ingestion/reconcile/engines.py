@@ -48,7 +48,7 @@ TRINO = Dialect(
 
 
 class Side(Protocol):
-    """What the comparison asks of an engine."""
+    """The queries of the comparison, for one engine."""
 
     def checksums(self) -> tuple[int, list[int]]:
         """The row count and each column's checksum."""

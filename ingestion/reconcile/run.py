@@ -120,7 +120,7 @@ def _pairs(trino: Trino, tables: Reconcile, columns: Sequence[Column]) -> list[C
     """The columns' canonical texts, which must be the same in all of the tables.
 
     Reading the tables together, Trino makes one type of two, decimal and double
-    even a double: a difference would be gone before it is looked at.
+    even a double: a difference would be lost before the comparison.
     """
     first, *others = _tables(tables)
     types = _types(trino, first, columns)

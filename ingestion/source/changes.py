@@ -41,7 +41,7 @@ ROLLED_BACK_SHARE = 0.02
 PAUSE_INTERVAL_SECONDS = 20
 PAUSE_SECONDS = (0.2, 2.0)
 
-# What is corrected together, lest the row contradict itself.
+# Columns that are corrected together, so that the row stays consistent.
 CORRECTED_TOGETHER = (
     ("person_age", "person_emp_exp", "cb_person_cred_hist_length"),
     ("person_income", "loan_amnt", "loan_percent_income"),

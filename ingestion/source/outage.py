@@ -1,4 +1,4 @@
-"""Says that PostgreSQL went away, and that it is back, once for all sessions."""
+"""Reports that PostgreSQL is down, and that it is back, once for all sessions."""
 
 import threading
 import time
@@ -9,7 +9,7 @@ from ingestion.progress import err
 
 
 class Outage:
-    """What the sessions know of a PostgreSQL that went away; each tells what it meets."""
+    """The shared state of an outage of PostgreSQL, which each session reports."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -19,10 +19,10 @@ class Outage:
     def begin(self, reason: str, connected_at: float) -> None:
         """A connection made at ``connected_at`` is lost."""
         with self._lock:
-            # A session may notice late what is over already.
+            # A session may notice the outage after it has ended.
             if self._since is None and connected_at >= self._ended:
                 self._since = time.monotonic()
-                said = f"PostgreSQL went away ({escape(reason)}); waiting until it is back"
+                said = f"PostgreSQL is down ({escape(reason)}); waiting until it is back"
                 err.print(said, soft_wrap=True)
 
     def end(self) -> None:
@@ -30,5 +30,5 @@ class Outage:
         with self._lock:
             if self._since is not None:
                 self._ended = time.monotonic()
-                err.print(f"PostgreSQL is back after {self._ended - self._since:.1f} s; going on")
+                err.print(f"PostgreSQL is back after {self._ended - self._since:.1f} s; continuing")
                 self._since = None

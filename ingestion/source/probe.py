@@ -19,7 +19,7 @@ from ingestion.settings import Settings
 from ingestion.source.changes import relation
 from ingestion.trino_client import Trino
 
-# A query takes ten times as long: Trino is asked again almost at once.
+# Short compared with a query, which takes ten times as long.
 _POLL_INTERVAL_SECONDS = 0.02
 _PROBE_INTERVAL_SECONDS = 1.0
 

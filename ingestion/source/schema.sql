@@ -1,5 +1,5 @@
 -- The source system's table. Its CHECKs are loose on purpose: a business value
--- that is odd (an age of 144) is let in, as in life, and meets the lake's rules.
+-- that is odd (an age of 144) is accepted here and rejected by the lake's rules.
 -- The schema is the session's search_path.
 CREATE TABLE IF NOT EXISTS loan_applications (
     application_id                 bigint        PRIMARY KEY,

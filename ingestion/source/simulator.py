@@ -104,7 +104,7 @@ def simulate(
     failure. With ``plan.keep_going`` it waits for a PostgreSQL that is down.
 
     Raises:
-        ServiceError: PostgreSQL cannot be reached, or went away.
+        ServiceError: PostgreSQL cannot be reached, or the connection is lost.
         MissingError: the schema or table is not there.
         LockedError: another session kept the table locked.
     """

@@ -31,7 +31,7 @@ class LandedOffset:
 
 @dataclass(frozen=True)
 class TopicPartitionId:
-    """A partition of a topic; the id tells topics of the same name apart."""
+    """A partition of a topic; the id distinguishes topics of the same name."""
 
     topic: str
     topic_id: str

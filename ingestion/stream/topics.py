@@ -52,7 +52,7 @@ def dead_letter_topic(settings: Settings) -> str:
 def ensure_topics(settings: Settings, tables: Sequence[Table]) -> None:
     """Make the topics that are missing, and add partitions where there are too few.
 
-    Any number of processes may do it at once. Partitions are never taken away:
+    Any number of processes may do it at once. Partitions are never removed:
     Kafka cannot.
 
     Raises:

@@ -69,7 +69,7 @@ class Upload(threading.Thread):
         """The thread."""
         try:
             self._land()
-        except Exception as error:  # raised where `end` is asked for
+        except Exception as error:  # raised by `landed`
             self._error = error
 
     def _land(self) -> None:

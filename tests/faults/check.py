@@ -41,7 +41,7 @@ class Event(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Object:
+class StoredObject:
     """An object of bronze: what its name, its metadata and its rows say."""
 
     log: str
@@ -78,7 +78,7 @@ class Check:
         self._settings = settings
         self._bronze = Bronze(settings)
         self._folder = f"{place}{FOLDER}/{topic_of(settings, table)}/"
-        self._read: dict[Stored, Object] = {}
+        self._read: dict[Stored, StoredObject] = {}
 
     def tally(self) -> Tally:
         """Count; the source must be quiet, and all that it committed must have landed."""
@@ -92,13 +92,13 @@ class Check:
             lost=frozenset(self._lost(fold(events))),
         )
 
-    def objects(self) -> list[Object]:
+    def objects(self) -> list[StoredObject]:
         """What is there now: one that was overwritten is another, one that is gone is gone."""
         listed = self._bronze.objects(self._folder)
         self._read = {one: self._read.get(one) or self._object(one.key) for one in listed}
         return list(self._read.values())
 
-    def _object(self, key: str) -> Object:
+    def _object(self, key: str) -> StoredObject:
         _, topic_id, partition, start = key.removesuffix(".parquet").split("+")
         log, end = f"{topic_id}+{partition}", int(self._bronze.metadata(key)[END])
         table = pq.read_table(pa.BufferReader(self._bronze.get(key)))
@@ -108,7 +108,7 @@ class Check:
             for row in rows
             if row["op"] is not None
         ]
-        return Object(log, int(start), end, events, len(rows) - len(events))
+        return StoredObject(log, int(start), end, events, len(rows) - len(events))
 
     def _lost(self, folded: Iterable[str]) -> list[int]:
         connection = connect_reader(self._settings, "drill")
@@ -127,7 +127,7 @@ def repeated(events: Sequence[Event]) -> int:
     return len(events) - len(changes)
 
 
-def broken(objects: Iterable[Object]) -> list[str]:
+def broken(objects: Iterable[StoredObject]) -> list[str]:
     """Where an object does not begin at the end of the one before it, or is not in order itself."""
     found = []
     ends: dict[str, int] = defaultdict(int)

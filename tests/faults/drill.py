@@ -180,8 +180,8 @@ class Drill:
     def _ailing(self) -> str | None:
         """Why not all is well; None if the services are, and all has landed and can be queried."""
         try:
-            if sick := self._scene.sick():
-                return sick
+            if unhealthy := self._scene.unhealthy_service():
+                return unhealthy
             wait_until_landed(self._settings, [self._table], TIMEOUT_SECONDS, lambda _: None)
             return self._unseen()
         except (ServiceError, MissingError) as error:

@@ -77,7 +77,7 @@ def make_zombie(scene: Scene) -> str:
     seconds = SESSION_MS / 1000 + scene.dice.uniform(3, 9)
     scene.proxy.released.clear()
     with ExitStack() as sleep:
-        with scene.spoiled(ProxyMode.hold):
+        with scene.disturbed(ProxyMode.hold):
             time.sleep(2 * FLUSH_SECONDS)  # by then it has tried to store something
             sleep.enter_context(scene.frozen(name))
         time.sleep(seconds)
@@ -86,12 +86,12 @@ def make_zombie(scene: Scene) -> str:
     return f"{name}, {seconds:.1f} s"
 
 
-def spoil(mode: ProxyMode) -> Strike:
+def disturb(mode: ProxyMode) -> Strike:
     """Let the proxy before MinIO misbehave for some seconds."""
 
     def strike(scene: Scene) -> str:
         seconds = scene.dice.uniform(3, 10)
-        with scene.spoiled(mode):
+        with scene.disturbed(mode):
             time.sleep(seconds)
         return f"{seconds:.1f} s"
 
@@ -102,7 +102,7 @@ def kill_consumers_while(mode: ProxyMode) -> Strike:
     """Kill the consumers when each has something that is on its way, or stuck."""
 
     def strike(scene: Scene) -> str:
-        with scene.spoiled(mode):
+        with scene.disturbed(mode):
             time.sleep(scene.dice.uniform(1.5, 4))
             scene.kill(*scene.processes("consumer"))
         return ""
@@ -172,8 +172,8 @@ FAULTS = (
     Fault("killed: all consumers, MinIO refusing", kill_consumers_while(ProxyMode.refuse)),
     Fault("killed: all consumers, MinIO slow", kill_consumers_while(ProxyMode.slow)),
     Fault("killed: all consumers, answers lost", kill_consumers_while(ProxyMode.deaf)),
-    Fault("MinIO answers 503", spoil(ProxyMode.refuse)),
-    Fault("MinIO answers 507, disk full", spoil(ProxyMode.full)),
-    Fault("MinIO is slow", spoil(ProxyMode.slow)),
-    Fault("MinIO's answers are lost", spoil(ProxyMode.deaf)),
+    Fault("MinIO answers 503", disturb(ProxyMode.refuse)),
+    Fault("MinIO answers 507, disk full", disturb(ProxyMode.full)),
+    Fault("MinIO is slow", disturb(ProxyMode.slow)),
+    Fault("MinIO's answers are lost", disturb(ProxyMode.deaf)),
 )

@@ -55,19 +55,19 @@ class Scene:
             process.resume()
 
     @contextmanager
-    def spoiled(self, mode: ProxyMode) -> Iterator[None]:
+    def disturbed(self, mode: ProxyMode) -> Iterator[None]:
         """Let MinIO misbehave during the block."""
         assert self.proxy
-        before = self.proxy.spoiled
+        before = self.proxy.disturbed
         self.proxy.mode = mode
         try:
             yield
         finally:
             self.proxy.mode = ProxyMode.passing
-        if self.proxy.spoiled == before:
+        if self.proxy.disturbed == before:
             raise RuntimeError("MinIO got no request during the fault: nothing was tested")
 
-    def sick(self) -> str | None:
+    def unhealthy_service(self) -> str | None:
         """The first service that does not run or is not healthy, of those that always run."""
         supervisor = Supervisor(self.env)
         for service in (one for one in SERVICES if not one.by_name):

@@ -287,7 +287,7 @@ def test_a_server_that_goes_away_is_waited_for(
             stop.set()
         done = running.result()
     said = " ".join(capfd.readouterr().err.split())
-    assert said.count("PostgreSQL went away") == 1
+    assert said.count("PostgreSQL is down") == 1
     assert said.count("PostgreSQL is back after") == 1
     assert 0 <= sum(desk.audited()) - done.changes <= done.unknown
 

@@ -189,7 +189,7 @@ def test_minio_refuses_and_the_consumer_waits_in_flat_memory(
         before = memory().rss
         for _ in range(20):  # 200 MB of JSON
             changes.send(500, text=dice.randbytes(10_000).hex())
-        eventually(lambda: proxy.spoiled > 12, "it has tried for long")
+        eventually(lambda: proxy.disturbed > 12, "it has tried for long")
         assert memory().rss - before < 120 * 2**20
         assert changes.offsets() == ends
         assert not changes.sent <= set(changes.landed())
@@ -218,7 +218,7 @@ def test_minio_is_slow_or_its_answers_get_lost(
             changes.send(200)
             time.sleep(0.5)
         if mode == ProxyMode.deaf:
-            eventually(lambda: proxy.spoiled, "an answer got lost")
+            eventually(lambda: proxy.disturbed, "an answer got lost")
             proxy.mode = ProxyMode.passing
         changes.wait_until_landed()
         consumer.stop()

@@ -17,7 +17,7 @@ from trino.exceptions import TrinoQueryError
 
 from infra.env import load_env
 from infra.paths import REPO
-from infra.upkeep import DbtTable, Lake, declared, upkeep
+from infra.upkeep import DbtTable, TableMaintenance, declared, upkeep
 from tests.integration.small_lake import DBT_PROJECT, SmallLake, small_lake
 from tests.stack import objects_administrator
 
@@ -43,10 +43,10 @@ def tables(lake: SmallLake) -> list[DbtTable]:
 
 
 @pytest.fixture
-def impatient() -> Lake:
+def impatient() -> TableMaintenance:
     """One that may drop what is of no use any more at once."""
     session = {f"iceberg.{what}_min_retention": "0s" for what in ("expire_snapshots", ORPHANS)}
-    return Lake(load_env(), **session)
+    return TableMaintenance(load_env(), **session)
 
 
 ORPHANS = "remove_orphan_files"
@@ -118,7 +118,7 @@ def metadata_files(table: DbtTable, lake: SmallLake) -> int:
 
 @pytest.mark.slow
 def test_however_many_runs_there_were_as_many_files_remain(
-    lake: SmallLake, tables: list[DbtTable], impatient: Lake
+    lake: SmallLake, tables: list[DbtTable], impatient: TableMaintenance
 ) -> None:
     assert len(tables) >= 9
     rounds: list[Any] = []
@@ -180,7 +180,7 @@ def test_a_day_of_the_past_remains_and_what_a_broken_off_run_left_does_not(
 
 
 def test_an_orphan_that_is_old_enough_goes(
-    lake: SmallLake, tables: list[DbtTable], impatient: Lake
+    lake: SmallLake, tables: list[DbtTable], impatient: TableMaintenance
 ) -> None:
     [table] = [at_once(table) for table in tables if table.name == STATE]
     [[file]] = lake.query(f'select "$path" from {lake.silver}.{STATE} limit 1')
@@ -225,7 +225,7 @@ def test_dbt_comes_first(lake: SmallLake, tables: list[DbtTable]) -> None:
     as_dbt(merge(lake, 1))
     thread = Thread(target=run)
     thread.start()
-    [done] = upkeep(Lake(load_env()), [replace(table, upkeep={"optimize": True})])
+    [done] = upkeep(TableMaintenance(load_env()), [replace(table, upkeep={"optimize": True})])
     thread.join()
     assert (failed, done.problems) == ([], ())
     assert (done.after.data, done.after.deletes) == (partitions(lake), 0)
@@ -246,6 +246,6 @@ ENDLESS += " where a.n * b.n = c.n * d.n"
 
 def test_a_rewriting_is_called_off_when_dbt_begins(lake: SmallLake) -> None:
     as_dbt("select 1")
-    assert not Lake(load_env()).is_done_before_dbt_begins(ENDLESS)
+    assert not TableMaintenance(load_env()).is_done_before_dbt_begins(ENDLESS)
     queries = f"from system.runtime.queries where query = '{ENDLESS}'"
     assert lake.query(f"select distinct error_code {queries}") == [["USER_CANCELED"]]

@@ -3,7 +3,7 @@
 import pytest
 
 from tests.faults.__main__ import in_random_order
-from tests.faults.check import Event, Object, broken, fold, repeated
+from tests.faults.check import Event, StoredObject, broken, fold, repeated
 from tests.faults.faults import FAULTS, KILLS
 
 
@@ -12,8 +12,8 @@ def event(lsn: int, key: str | None = "1", op: str = "u", offset: int = 0) -> Ev
     return Event(key, op, lsn, after, "log", offset or lsn)
 
 
-def chain(*bounds: tuple[int, int]) -> list[Object]:
-    return [Object("log", start, end, [event(start)]) for start, end in bounds]
+def chain(*bounds: tuple[int, int]) -> list[StoredObject]:
+    return [StoredObject("log", start, end, [event(start)]) for start, end in bounds]
 
 
 def test_a_record_that_landed_again_is_found() -> None:
@@ -48,10 +48,10 @@ def test_a_gap_or_an_overlap_is_found(bounds: list[tuple[int, int]], complaint: 
 
 
 def test_an_objects_records_must_be_its_own_and_readable() -> None:
-    assert broken([Object("log", 0, 5, [event(5)])]) == [
+    assert broken([StoredObject("log", 0, 5, [event(5)])]) == [
         "log, object 0 to 5: it holds records of elsewhere"
     ]
-    assert broken([Object("log", 0, 5, [], unreadable=2)]) == [
+    assert broken([StoredObject("log", 0, 5, [], unreadable=2)]) == [
         "log, object 0 to 5: 2 records could not be read"
     ]
 
