@@ -1,6 +1,7 @@
 {{ config(tags=['history']) }}
 {% set changed = changed_applications() or 'true' %}
--- The current state is the one open version of every application that is not deleted.
+-- The current state is the one open version of every application that is not
+-- deleted.
 with
 
 state as (
