@@ -259,7 +259,7 @@ def reason(error: Exception) -> str:
 
 
 def drop_leftovers(client: TableMaintenance, tables: list[DbtTable]) -> Iterator[str]:
-    """Drop the leftovers of interrupted runs of dbt: their names end in __dbt_tmp or __dbt_backup."""
+    """Drop what interrupted runs of dbt left: relations named ...__dbt_tmp or ...__dbt_backup."""
     client.wait_for_dbt()
     database = {table.schema: table.database for table in tables}
     for schema, name, kind in client.relations(tables):
