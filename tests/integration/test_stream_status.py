@@ -124,7 +124,7 @@ def test_lagging_components_are_named(stream: Stream) -> None:
         stream.wait()
     stream.capture()
     stream.insert(1, 1)
-    with pytest.raises(ServiceError, match=r"Debezium has not read .* of the source's log"):
+    with pytest.raises(ServiceError, match=r"Debezium has not read .* of WAL"):
         stream.wait(timeout=1)
     stream.start_debezium()
     behind = rf"not landed {re.escape(stream.topic)} [01] \(. to go\)"
