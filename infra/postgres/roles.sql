@@ -107,6 +107,10 @@ alter publication :"publication" set (publish_via_partition_root = true);
 select pg_create_logical_replication_slot(:'slot', 'pgoutput')
 where :'slot' not in (select slot_name from pg_replication_slots) \g /dev/null
 
+-- A scheduler that is killed leaves its session: its workers hold the same socket. Its locks
+-- would keep the next scheduler from queueing any task for as long as a worker lives.
+alter role :"airflow" set idle_in_transaction_session_timeout = '1min';
+
 -- The feature server reads the registry and the online store, and changes neither.
 grant connect on database :"feast_db" to :"feast_reader";
 \connect :"feast_db"
