@@ -2,11 +2,11 @@
 
 First the lake: source -> bronze -> silver and gold, and proof that silver is the source. Then
 the source changes, the stream follows, and Airflow's pipelines do the rest, up to the features.
-Last, a model learns from them. Each step is timed; a summary follows the lake and the pipelines.
+Each step is timed; a summary follows the lake and the pipelines.
 Natively, Airflow and MLflow are installed and started in the background, for the lake does not
 need them.
 LOAN_CSV=file loads the real applications; otherwise the generator makes ROWS of them.
-With AIRFLOW=0 everything is done by hand; with MLFLOW=0 no model is trained.
+With AIRFLOW=0 everything is done by hand; with MODEL=1 a model is trained last.
 """
 
 import os
@@ -64,7 +64,7 @@ class Demo:
         except LakehouseError as error:
             console.print(f"[red]error:[/] {escape(str(error))}", soft_wrap=True)
             console.print(
-                "  -> correct it, then `make demo` again; `make demo AIRFLOW=0 MLFLOW=0` needs none"
+                "  -> correct it, then `make demo` again; `make demo AIRFLOW=0` needs none"
             )
             sys.exit(1)
         self.print_news()
@@ -128,7 +128,7 @@ def start_airflow(background: Background) -> None:
 def main() -> None:
     env = load_env()
     with_airflow = os.environ.get("AIRFLOW") != "0"
-    with_mlflow = os.environ.get("MLFLOW") != "0"
+    with_mlflow = os.environ.get("MODEL") == "1"
     with Background(Path(env["LAKEHOUSE_STATE"], "logs/airflow-setup.log")) as background:
         first = start_lake(background, with_airflow, with_mlflow)
         lake, stream = lake_steps(), stream_steps(with_airflow)
