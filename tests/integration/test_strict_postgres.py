@@ -25,6 +25,8 @@ pytestmark = pytest.mark.slow
 # for something else.
 PASSWORD = r"""p@s:w/o#r?d%41 ' " \ $HOME & {x} = +"""
 
+SERVICES = ("trino", "connect", "consumer", "airflow")
+
 ONLY_TLS = """
 hostssl all all 127.0.0.1/32 scram-sha-256
 local   all all              scram-sha-256
@@ -45,7 +47,7 @@ def strict(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]
         set_key(env_file(), "PGSSLMODE", "verify-full", quote_mode="never")
         set_key(env_file(), "PGSSLROOTCERT", str(certificate), quote_mode="always")
 
-    with own_stack(".lakehouse-strict", prepare=prepare) as settings:
+    with own_stack(".lakehouse-strict", prepare=prepare, services=SERVICES) as settings:
         yield settings
     os.environ["POSTGRES_BIN"] = before
 
