@@ -29,7 +29,7 @@ Where to look
   stream     make stream-status
   Trino      http://{TRINO_HOST}:{TRINO_PORT}  (user name: admin)
   Airflow    http://{AIRFLOW_HOST}:{AIRFLOW_PORT}  (AIRFLOW_ADMIN_USER and _PASSWORD in {env_file})
-  MLflow     http://{MLFLOW_HOST}:{MLFLOW_PORT}  (MLFLOW_ADMIN_USER and _PASSWORD in {env_file})
+  MLflow     make up, then http://{MLFLOW_HOST}:{MLFLOW_PORT}
   MinIO      http://{MINIO_HOST}:{MINIO_CONSOLE_PORT}  (MINIO_ROOT_USER and _PASSWORD in {env_file})
   dbt docs   make docs, then http://{BIND_HOST}:{DBT_DOCS_PORT}
   features   make feast-ui, then http://{BIND_HOST}:{FEAST_UI_PORT}; make features serves them

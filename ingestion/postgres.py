@@ -79,7 +79,7 @@ def _uri(settings: Settings, application: str, user: str) -> str:
         f"postgresql://{quote(user, safe='')}:{password}@{settings.postgres_host}"
         f":{settings.postgres_port}/{quote(settings.source_db, safe='')}"
         f"?application_name={quote(application)}&connect_timeout=10"
-        f"&options={quote(session_options())}&{urlencode(KEEPALIVES | tls)}"
+        f"&options={quote(session_options())}&{urlencode(KEEPALIVES | tls, quote_via=quote)}"
     )
 
 

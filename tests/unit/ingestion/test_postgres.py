@@ -12,7 +12,7 @@ def test_a_connection_notices_a_server_that_is_gone() -> None:
         postgres_host="h",
         postgres_port=1,
         pgsslmode="verify-full",
-        pgsslrootcert="/certificates/root.crt",
+        pgsslrootcert="/our certificates/root.crt",
         source_db="d",
         source_reader_user="u",
         source_reader_password=SecretStr("p@ss/?&"),
@@ -26,7 +26,7 @@ def test_a_connection_notices_a_server_that_is_gone() -> None:
     assert parsed["keepalives_idle"] == "30"
     assert parsed["tcp_user_timeout"] == "60000"
     assert parsed["sslmode"] == "verify-full"
-    assert parsed["sslrootcert"] == "/certificates/root.crt"
+    assert parsed["sslrootcert"] == "/our certificates/root.crt"
 
 
 def test_an_error_without_words_is_named() -> None:
