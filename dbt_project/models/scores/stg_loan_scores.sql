@@ -2,7 +2,7 @@ with
 
 source as (
 
-    select * from {{ source('scores', 'loan_scores') }}
+    {{ rows_or_none(source('scores', 'loan_scores')) }}
 
 ),
 
