@@ -3,9 +3,11 @@
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Annotated, Any
+from datetime import UTC, datetime
+from typing import Annotated
 
 import typer
+from airflow_client.client import DagRunState, DagRunType, TaskInstanceResponse, TaskInstanceState
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
@@ -23,6 +25,7 @@ MARKS = {
     "failed": "[red]failed[/]",
     "upstream_failed": "[red]not run[/]",
 }
+NEVER = datetime.min.replace(tzinfo=UTC)
 # An asset's event starts the next pipeline within a second or two.
 FOLLOW_SECONDS = 60
 
@@ -84,11 +87,11 @@ def clear(
 ) -> None:
     """Run the failed tasks of the newest failed run again, and wait; exit 1 if it fails again."""
     airflow = Airflow(load_env())
-    failed = [one for one in airflow.runs(pipeline) if one["state"] == "failed"]
+    failed = [one for one in airflow.runs(pipeline) if one.state == DagRunState.FAILED]
     if not failed:
         raise LakehouseError(f"no failed run of {pipeline}", f"see {airflow.url}/dags/{pipeline}")
     with switched_on(airflow, pipeline):
-        run = failed[0]["dag_run_id"]
+        run = failed[0].dag_run_id
         out.print(f"{airflow.clear(pipeline, run)} tasks of {run} run again")
         wait(airflow, pipeline, run)
 
@@ -112,38 +115,30 @@ def backfill(
 
 
 def run_backfill(airflow: Airflow, begin: str, end: str, pipeline: str) -> None:
-    first, last = f"{begin}T00:00:00Z", f"{end}T23:59:59Z"
-    made = airflow.post(
-        "backfills",
-        {
-            "dag_id": pipeline,
-            "from_date": first,
-            "to_date": last,
-            "reprocess_behavior": "completed",
-            "max_active_runs": 1,
-        },
-    )
-    out.print(f"backfill {made['id']} of {pipeline}, {begin} to {end}")
-    while not airflow.get(f"backfills/{made['id']}")["completed_at"]:
+    first = datetime.fromisoformat(f"{begin}T00:00:00Z")
+    last = datetime.fromisoformat(f"{end}T23:59:59Z")
+    number = airflow.start_backfill(pipeline, first, last)
+    out.print(f"backfill {number} of {pipeline}, {begin} to {end}")
+    while not airflow.backfill(number).completed_at:
         time.sleep(POLL_INTERVAL_SECONDS)
     # It took over the runs that an earlier backfill of these days has left.
-    days = {"run_after_gte": first, "run_after_lte": last}
-    runs = airflow.get(f"dags/{pipeline}/dagRuns", run_type="backfill", limit=500, **days)
-    for one in runs["dag_runs"]:
-        out.print(f"  {one['dag_run_id']}: {MARKS.get(one['state'], one['state'])}")
-    if any(one["state"] != "success" for one in runs["dag_runs"]):
+    runs = airflow.backfill_runs(pipeline, first, last)
+    for one in runs:
+        out.print(f"  {one.dag_run_id}: {MARKS.get(one.state, one.state.value)}")
+    if any(one.state != DagRunState.SUCCESS for one in runs):
         raise typer.Exit(1)
 
 
-def follower(airflow: Airflow, dag: str, ended: str) -> str:
+def follower(airflow: Airflow, dag: str, ended: datetime) -> str:
     """The run of `dag` that assets started since; Airflow may make one of several events."""
     seconds_left = FOLLOW_SECONDS
     while seconds_left > 0:
         runs = airflow.runs(dag)
         for one in runs:
-            if one["run_type"] == "asset_triggered" and (one["start_date"] or "") >= ended:
-                return str(one["dag_run_id"])
-        if all(one["state"] in ENDED for one in runs):  # else the new run is queued
+            by_asset = one.run_type == DagRunType.ASSET_TRIGGERED
+            if by_asset and one.start_date and one.start_date >= ended:
+                return one.dag_run_id
+        if all(one.state in ENDED for one in runs):  # else the new run is queued
             seconds_left -= POLL_INTERVAL_SECONDS
         time.sleep(POLL_INTERVAL_SECONDS)
     raise LakehouseError(
@@ -152,42 +147,43 @@ def follower(airflow: Airflow, dag: str, ended: str) -> str:
     )
 
 
-def wait(airflow: Airflow, dag: str, run: str) -> str:
+def wait(airflow: Airflow, dag: str, run: str) -> datetime:
     """Show the run's tasks as they end; when the last one did.
 
     Raises LakehouseError if it fails.
     """
-    tasks: list[dict[str, Any]] = []
+    tasks: list[TaskInstanceResponse] = []
     shown: set[tuple[str, int]] = set()
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
     with Progress(*columns, TimeElapsedColumn(), console=out, transient=True) as progress:
         bar = progress.add_task(dag, total=None)
         for tasks in airflow.follow(dag, run):
-            ended = [task for task in tasks if task["state"] in MARKS]
+            ended = [task for task in tasks if task.state in MARKS]
             for task in ended:
-                name = (task["task_id"], task["map_index"])
+                name = (task.task_id, task.map_index)
                 if name not in shown:
                     shown.add(name)
                     progress.console.print(line(task))
             progress.update(bar, completed=len(ended), total=len(tasks))
     state = airflow.state(dag, run)
     out.print(f"{dag}: {MARKS[state]}")
-    if state != "success":
+    if state != DagRunState.SUCCESS:
         print_failure(airflow, dag, run, tasks)
-    return max(task["end_date"] or "" for task in tasks)
+    return max((task.end_date for task in tasks if task.end_date), default=NEVER)
 
 
-def line(task: dict[str, Any]) -> str:
-    seconds = f"{task['duration']:6.1f} s" if task["duration"] is not None else " " * 8
-    mapped = f" ({task['rendered_map_index']})" if task["map_index"] >= 0 else ""
-    return f"  {seconds}  {escape(task['task_id'] + mapped)}  {MARKS[task['state']]}"
+def line(task: TaskInstanceResponse) -> str:
+    seconds = f"{task.duration:6.1f} s" if task.duration is not None else " " * 8
+    mapped = f" ({task.rendered_map_index})" if task.map_index >= 0 else ""
+    mark = MARKS[task.state] if task.state else ""
+    return f"  {seconds}  {escape(task.task_id + mapped)}  {mark}"
 
 
-def print_failure(airflow: Airflow, dag: str, run: str, tasks: list[dict[str, Any]]) -> None:
+def print_failure(airflow: Airflow, dag: str, run: str, tasks: list[TaskInstanceResponse]) -> None:
     for task in tasks:
-        if task["state"] == "failed":
-            out.print(f"[bold]{task['task_id']}[/], the end of its log:")
-            out.print(escape("\n".join(airflow.log(dag, run, task).splitlines()[-40:])))
+        if task.state == TaskInstanceState.FAILED:
+            out.print(f"[bold]{task.task_id}[/], the end of its log:")
+            out.print(escape("\n".join(airflow.log(task).splitlines()[-40:])))
     raise LakehouseError(
         f"{dag} failed",
         f"correct it, then `python -m infra.airflow clear {dag}`;"

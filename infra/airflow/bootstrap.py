@@ -5,7 +5,6 @@ import os
 import sys
 from pathlib import Path
 
-from infra.airflow.client import Airflow
 from infra.env import Env
 from infra.paths import INFRA, LOCKS, REPO
 from infra.process import run
@@ -33,6 +32,9 @@ def prepare(env: Env) -> None:
 
 
 def set_up(env: Env) -> None:
+    # Only here: its client takes half a second to import, which all commands would pay.
+    from infra.airflow.client import Airflow  # noqa: PLC0415
+
     airflow = Airflow(env)
     for name, pool in json.loads((AIRFLOW / "include/pools.json").read_text()).items():
         airflow.ensure_pool(name, pool)

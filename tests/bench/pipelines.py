@@ -60,7 +60,7 @@ def local_variant() -> Iterator[None]:
     LOCAL.write_text(re.sub(r"schedule=.*,\n", "schedule=None,\n", text))
     try:
         airflow = Airflow(environment())
-        while "loan_etl_local" not in {dag["dag_id"] for dag in airflow.get("dags")["dags"]}:
+        while "loan_etl_local" not in airflow.dags():
             time.sleep(1)
         yield
     finally:

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
+from airflow_client.client import DagRunType
 from playwright.sync_api import Browser, Page, expect
 
 from infra.airflow.__main__ import PIPELINES
@@ -53,14 +54,14 @@ def started(*arguments: str) -> subprocess.Popen[str]:
 
 def newest(airflow: Airflow, pipeline: str) -> str:
     """The newest run that no schedule started; empty if there is none."""
-    ours = (one for one in airflow.runs(pipeline) if one["run_type"] != "scheduled")
-    return str(next(ours, {}).get("dag_run_id", ""))
+    ours = (one for one in airflow.runs(pipeline) if one.run_type != DagRunType.SCHEDULED)
+    return next((run.dag_run_id for run in ours), "")
 
 
 def states(airflow: Airflow, pipeline: str, run: str | None = None) -> dict[str, str]:
     """What became of each task of a run, or the newest; dbt's without their group's name."""
     tasks = airflow.tasks(pipeline, run or newest(airflow, pipeline))
-    return {task["task_id"].removeprefix("dbt."): task["state"] for task in tasks}
+    return {task.task_id.removeprefix("dbt."): task.state or "" for task in tasks}
 
 
 def wait_for(airflow: Airflow, pipeline: str, task: str, state: str, since: str) -> str:
@@ -174,17 +175,13 @@ def show_graph(page: Page, airflow: Airflow, pipeline: str) -> None:
     """Every task is a box of the graph."""
     page.goto(f"{airflow.url}/dags/{pipeline}")
     page.get_by_role("button", name="Show Graph").click()
-    if any("." in task for task in tasks_of(airflow, pipeline)):
+    if any("." in task for task in airflow.task_ids(pipeline)):
         page.get_by_role("button", name="Expand all task groups").click()
     expect_boxes(page, airflow, pipeline)
 
 
-def tasks_of(airflow: Airflow, pipeline: str) -> list[str]:
-    return [task["task_id"] for task in airflow.get(f"dags/{pipeline}/tasks")["tasks"]]
-
-
 def expect_boxes(page: Page, airflow: Airflow, pipeline: str) -> None:
-    for task in tasks_of(airflow, pipeline):
+    for task in airflow.task_ids(pipeline):
         expect(page.locator(f".react-flow__node[data-id='{task}']")).to_be_attached()
 
 
