@@ -41,7 +41,7 @@ DESCRIPTION = ("/openapi.json", "/docs")
 # refreshes a registry that is older than cache_ttl_seconds of feature_store.yaml.
 NO_TIMER = 0
 
-Read = Callable[[GetOnlineFeaturesRequest], Awaitable[Response]]
+Endpoint = Callable[[GetOnlineFeaturesRequest], Awaitable[Response]]
 
 
 class Refusal(BaseModel):
@@ -84,7 +84,7 @@ def make_app() -> FastAPI:
     store = open_store()
     app: FastAPI = get_app(store, NO_TIMER)
     routes = {getattr(route, "path", ""): route for route in app.router.routes}
-    read: Read = routes[READ].endpoint  # type: ignore[attr-defined]
+    read: Endpoint = routes[READ].endpoint  # type: ignore[attr-defined]
     app.router.routes[:] = [routes[path] for path in DESCRIPTION]
 
     @app.post(READ, response_model=OnlineFeaturesResponse, responses=REFUSALS)

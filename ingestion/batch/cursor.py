@@ -34,7 +34,7 @@ _OVERLAPS = {
 
 
 @dataclass(frozen=True)
-class Interval:
+class CursorInterval:
     """A range of the cursor to read again: from ``begin`` up to, without, ``end``."""
 
     begin: str
@@ -60,7 +60,7 @@ def cursor_range(  # noqa: PLR0913, PLR0917
     columns: tuple[Column, ...],
     snapshot: Snapshot,
     previous: str | None,
-    interval: Interval | None = None,
+    interval: CursorInterval | None = None,
 ) -> CursorRange:
     """The cursor's range for a batch; ``previous`` is the last one's end.
 
@@ -100,7 +100,12 @@ def cursor_range(  # noqa: PLR0913, PLR0917
 
 
 def _read_again(  # noqa: PLR0913, PLR0917
-    sql: extensions.cursor, table: Table, name: str, kind: str, interval: Interval, previous: str
+    sql: extensions.cursor,
+    table: Table,
+    name: str,
+    kind: str,
+    interval: CursorInterval,
+    previous: str,
 ) -> CursorRange:
     try:
         sql.execute(f"SELECT %s::{kind}::text, %s::{kind}::text", (interval.begin, interval.end))

@@ -7,7 +7,7 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, date, datetime
 
-from ingestion.batch.cursor import CursorRange, Interval, cursor_range
+from ingestion.batch.cursor import CursorInterval, CursorRange, cursor_range
 from ingestion.batch.job import Job
 from ingestion.batch.manifest import (
     FOLDER,
@@ -50,7 +50,7 @@ def run_batch(  # noqa: PLR0913, PLR0917
     selected: Sequence[Table],
     mode: Mode,
     workers: int,
-    interval: Interval | None = None,
+    interval: CursorInterval | None = None,
 ) -> list[Manifest]:
     """Land one snapshot of the selected tables; return their manifests.
 
@@ -114,7 +114,7 @@ def _plan(
     table: Table,
     mode: Mode,
     newest: Manifest | None,
-    interval: Interval | None,
+    interval: CursorInterval | None,
 ) -> ReadPlan:
     with held.cursor() as sql:
         columns = read_columns(sql, table)

@@ -5,7 +5,7 @@ from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
-from ingestion.reconcile.engines import Row, Side
+from ingestion.reconcile.engines import ComparedRow, Side
 
 # Buckets fetched at a time while looking for the first differences.
 BUCKETS_PER_QUERY = 16
@@ -76,7 +76,7 @@ def find_differences(
 
 
 def compare_rows(
-    names: Sequence[str], source: Sequence[Row], silver: Sequence[Row]
+    names: Sequence[str], source: Sequence[ComparedRow], silver: Sequence[ComparedRow]
 ) -> list[Difference]:
     """All differences between two sets of rows: (key, value, value, …)."""
     left, right = _by_key(source), _by_key(silver)
@@ -86,15 +86,15 @@ def compare_rows(
     return found
 
 
-def _by_key(rows: Sequence[Row]) -> Mapping[str, list[Row]]:
-    grouped: dict[str, list[Row]] = defaultdict(list)
+def _by_key(rows: Sequence[ComparedRow]) -> Mapping[str, list[ComparedRow]]:
+    grouped: dict[str, list[ComparedRow]] = defaultdict(list)
     for key, *values in rows:
         grouped[key].append(tuple(values))
     return grouped
 
 
 def _compare_key(
-    names: Sequence[str], key: str, source: list[Row], silver: list[Row]
+    names: Sequence[str], key: str, source: list[ComparedRow], silver: list[ComparedRow]
 ) -> list[Difference]:
     shown = _plain(key) or ""
     if not silver:

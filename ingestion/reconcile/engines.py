@@ -17,7 +17,7 @@ from ingestion.trino_client import Trino
 BUCKET_DIGITS = 3
 HASH_DIGITS = 15  # 60 bits: the sum of 2^60 rows' hashes fits a decimal(38)
 
-Row = tuple[Any, ...]
+ComparedRow = tuple[Any, ...]
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ class Side(Protocol):
     def buckets(self) -> dict[str, tuple[int, int]]:
         """Row count and checksum of each bucket of keys."""
 
-    def rows(self, buckets: Sequence[str]) -> list[Row]:
+    def rows(self, buckets: Sequence[str]) -> list[ComparedRow]:
         """Key and values, as canonical texts, of all rows in the buckets."""
 
 
@@ -69,7 +69,7 @@ class SqlSide:
     def __init__(
         self,
         dialect: Dialect,
-        query: Callable[[str], list[Row]],
+        query: Callable[[str], list[ComparedRow]],
         relation: str,
         key: Sequence[str],
         values: Sequence[str],
@@ -94,7 +94,7 @@ class SqlSide:
         )
         return {str(name): (int(count), int(value)) for name, count, value in rows}
 
-    def rows(self, buckets: Sequence[str]) -> list[Row]:
+    def rows(self, buckets: Sequence[str]) -> list[ComparedRow]:
         """See ``Side``."""
         wanted = ", ".join(quote_literal(bucket) for bucket in buckets)
         return self._query(
@@ -115,7 +115,7 @@ def postgres_side(
 ) -> SqlSide:
     """The source table."""
 
-    def query(sql: str) -> list[Row]:
+    def query(sql: str) -> list[ComparedRow]:
         with plain_errors("reading the source"), connection.cursor() as cursor:
             cursor.execute(sql)
             return cursor.fetchall()

@@ -28,7 +28,7 @@ WAIT_SECONDS = 120
 
 
 @dataclass(frozen=True)
-class Result:
+class TableResult:
     """What the comparison of one table found.
 
     ``in_both`` are the keys that are both in silver and among the rejected,
@@ -54,7 +54,7 @@ class Result:
 
 def reconcile_table(
     settings: Settings, table: Table, limit: int = 10, changes: str | None = None
-) -> Result:
+) -> TableResult:
     """Compare the source with silver plus rejected; report ``limit`` differences.
 
     What was written to the source after the snapshot that silver is made of is a
@@ -93,7 +93,7 @@ def reconcile_table(
         found = find_differences(names, source, silver, limit, recent or ()) if differ else []
         in_both = _in_both(trino, table.reconcile, table.key, limit)
         left_out = None if recent is None else len(recent)
-        return Result(table.name, source_rows, silver_rows, sums, found, in_both, left_out)
+        return TableResult(table.name, source_rows, silver_rows, sums, found, in_both, left_out)
     finally:
         connection.close()
 

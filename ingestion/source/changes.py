@@ -16,7 +16,7 @@ from ingestion.source.columns import FILE_COLUMNS, TABLE
 from ingestion.source.distribution import CATEGORIES
 from ingestion.source.generator import generate_tables
 
-Row = dict[str, Any]
+SourceRow = dict[str, Any]
 
 
 class Kind(StrEnum):
@@ -70,7 +70,7 @@ class Applications:
         # Where corrections take their values from.
         self.examples = [next(self._rows) for _ in range(EXAMPLES)]
 
-    def take(self, count: int) -> list[Row]:
+    def take(self, count: int) -> list[SourceRow]:
         """The next ``count`` applications."""
         with self._lock:
             first = self.greatest + 1
@@ -83,7 +83,7 @@ class Applications:
             self.greatest = max(self.greatest, greatest)
 
 
-def _generated_rows(seed: int) -> Iterator[Row]:
+def _generated_rows(seed: int) -> Iterator[SourceRow]:
     for table in generate_tables(_UNBOUNDED, seed):
         # In small portions: a session that waits for one holds up the others.
         for portion in table.select(FILE_COLUMNS).to_batches(max_chunksize=256):
@@ -94,7 +94,7 @@ def _generated_rows(seed: int) -> Iterator[Row]:
 class Transaction:
     """Changes to be made together, a statement for each kind."""
 
-    statements: list[tuple[Kind, list[Row]]]
+    statements: list[tuple[Kind, list[SourceRow]]]
     rolled_back: bool
     pause: float  # seconds to stay open after the first statement
 
@@ -134,13 +134,13 @@ class ChangePlanner:
         lowest, greatest = self._applications.lowest, self._applications.greatest
         return self._random.randint(lowest, max(lowest, greatest - size + 1))
 
-    def _rows(self, kind: Kind, count: int, near: int, size: int) -> list[Row]:
+    def _rows(self, kind: Kind, count: int, near: int, size: int) -> list[SourceRow]:
         if kind is Kind.new:
             return self._applications.take(count)
         keys = [near + step for step in self._random.sample(range(size), count)]
         return [{"application_id": key, **self._changed(kind)} for key in keys]
 
-    def _changed(self, kind: Kind) -> Row:
+    def _changed(self, kind: Kind) -> SourceRow:
         if kind is Kind.decision:
             return {"loan_status": int(self._random.random() < APPROVED_SHARE)}
         if kind is Kind.correction:

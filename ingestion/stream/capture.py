@@ -71,7 +71,7 @@ WHERE locktype = 'relation' AND granted
 ORDER BY 1
 """
 
-Action = Literal["added", "present", "dropped"]
+CaptureAction = Literal["added", "present", "dropped"]
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,7 @@ class Captured:
     """What was done about a table of the source (as SQL names it)."""
 
     table: str
-    action: Action
+    action: CaptureAction
 
 
 @dataclass(frozen=True)

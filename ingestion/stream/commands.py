@@ -114,8 +114,8 @@ def stream_status(
         for shown in status_view.as_tables(status):
             out.print(shown)
         for problem in status.problems:
-            out.print(f"[red]problem:[/] {escape(problem.what)}", soft_wrap=True)
-            out.print(f"   [bold]next:[/] {escape(problem.then)}", soft_wrap=True)
+            out.print(f"[red]problem:[/] {escape(problem.message)}", soft_wrap=True)
+            out.print(f"   [bold]next:[/] {escape(problem.hint)}", soft_wrap=True)
         if not status.problems:
             out.print("no problems")
     if status.problems:

@@ -31,7 +31,7 @@ from ingestion.stream.commit_metadata import CommitMetadata
 from ingestion.stream.dead_letters import DeadLetters
 from ingestion.stream.object_keys import LandedOffset, TopicPartitionId
 from ingestion.stream.partition_writer import PartitionWriter
-from ingestion.stream.status_reporter import Report, StatusReporter
+from ingestion.stream.status_reporter import StatusReporter, WriteLogLine
 from ingestion.stream.upload import Upload, newest_landed_offset
 
 Polled = dict[TopicPartition, list[ConsumerRecord]]
@@ -54,7 +54,12 @@ class Consumer:
     """The loop over one client of Kafka; everything happens in the caller's thread."""
 
     def __init__(
-        self, settings: Settings, kafka: KafkaConsumer, report: Report, *, skip_lost: bool = False
+        self,
+        settings: Settings,
+        kafka: KafkaConsumer,
+        report: WriteLogLine,
+        *,
+        skip_lost: bool = False,
     ) -> None:
         """``skip_lost``: skip records that Kafka deleted before they landed; else raise."""
         self._kafka = kafka

@@ -14,7 +14,7 @@ from ingestion.errors import IngestionError
 from ingestion.settings import Settings
 from ingestion.stream.client import address, client_options, plain_kafka_errors
 from ingestion.stream.consumer import COMMIT_MS, Consumer
-from ingestion.stream.status_reporter import Report, StatusReporter
+from ingestion.stream.status_reporter import StatusReporter, WriteLogLine
 from ingestion.stream.topics import ensure_topics, topic_of
 from ingestion.tables import Table
 
@@ -51,7 +51,7 @@ class Member:
         return f"{self.settings.stream_group}-{self.number}"
 
 
-def consume(member: Member, report: Report, stop: threading.Event) -> None:
+def consume(member: Member, report: WriteLogLine, stop: threading.Event) -> None:
     """Land changes until ``stop`` is set; while Kafka or MinIO are down, wait and report it.
 
     Raises:
@@ -75,7 +75,7 @@ def consume(member: Member, report: Report, stop: threading.Event) -> None:
     report("stopped")
 
 
-def _open(member: Member, report: Report, stop: threading.Event) -> KafkaConsumer | None:
+def _open(member: Member, report: WriteLogLine, stop: threading.Event) -> KafkaConsumer | None:
     """Kafka's client, once Kafka answers; None if ``stop`` is set before."""
     settings = member.settings
     status = StatusReporter(

@@ -68,7 +68,7 @@ def _partitions(admin: KafkaAdminClient, topics: Sequence[str]) -> list[TopicPar
 
 
 @dataclass(frozen=True)
-class Group:
+class ConsumerGroup:
     """The consumers: the group's state in Kafka's words, who is in it and reads what."""
 
     state: str
@@ -80,7 +80,7 @@ class Group:
         return next((name for name, has in self.members.items() if wanted in has), None)
 
 
-def read_group(admin: KafkaAdminClient, settings: Settings) -> Group:
+def read_group(admin: KafkaAdminClient, settings: Settings) -> ConsumerGroup:
     """The consumers' group as Kafka sees it: one that was killed stays for a session."""
     found = admin.describe_groups([settings.stream_group])[settings.stream_group]
     members = {}
@@ -91,4 +91,4 @@ def read_group(admin: KafkaAdminClient, settings: Settings) -> Group:
             for topic in assigned
             for number in topic["partitions"]
         ]
-    return Group(found["group_state"], dict(sorted(members.items())))
+    return ConsumerGroup(found["group_state"], dict(sorted(members.items())))

@@ -11,7 +11,7 @@ from ingestion.postgres import connect_capture, plain_errors
 from ingestion.settings import Settings
 from ingestion.stream.connect import address, read_workers
 from ingestion.stream.slot import read_slot
-from ingestion.stream.status_reporter import Report
+from ingestion.stream.status_reporter import WriteLogLine
 
 APPLICATION = "ingestion reset-slot"
 # The name under which `make up` registers infra/debezium/source.json at Connect.
@@ -21,7 +21,7 @@ POLL_INTERVAL_SECONDS = 0.2
 
 
 def reset_slot(
-    settings: Settings, report: Report, *, force: bool = False, connector: str = CONNECTOR
+    settings: Settings, report: WriteLogLine, *, force: bool = False, connector: str = CONNECTOR
 ) -> None:
     """Replace the replication slot; Debezium reads the WAL from now on.
 

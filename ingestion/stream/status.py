@@ -14,7 +14,7 @@ from ingestion.stream.capture import uncaptured
 from ingestion.stream.client import open_admin
 from ingestion.stream.connect import RUNNING, Worker, address, read_workers
 from ingestion.stream.dead_letters import kept_letters
-from ingestion.stream.offsets import Group, Position, read_group, read_positions
+from ingestion.stream.offsets import ConsumerGroup, Position, read_group, read_positions
 from ingestion.stream.recent_objects import RecentObjects, recently_landed
 from ingestion.stream.slot import RESET_SLOT_HINT, Slot, read_slot
 from ingestion.stream.topics import topic_of
@@ -34,15 +34,15 @@ T = TypeVar("T")
 class Problem:
     """Something that needs attention, and what to do about it."""
 
-    what: str
-    then: str
+    message: str
+    hint: str
 
 
 @dataclass
 class Status:
     """The stream's status; the part of a service that did not answer is None, and a problem."""
 
-    group: Group | None = None
+    group: ConsumerGroup | None = None
     positions: list[Position] | None = None
     # By topic and partition.
     landed: dict[str, dict[int, RecentObjects]] | None = None
@@ -168,7 +168,7 @@ def _of_workers(settings: Settings, workers: list[Worker]) -> list[Problem]:
     return problems
 
 
-def _of_group(settings: Settings, group: Group, positions: list[Position]) -> list[Problem]:
+def _of_group(settings: Settings, group: ConsumerGroup, positions: list[Position]) -> list[Problem]:
     wanted = range(1, settings.stream_consumers + 1)
     if missing := [n for n in wanted if f"{settings.stream_group}-{n}" not in group.members]:
         names = ", ".join(f"consumer-{number}" for number in missing)

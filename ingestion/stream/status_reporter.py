@@ -3,7 +3,7 @@
 import threading
 from collections.abc import Callable
 
-Report = Callable[[str], None]  # takes one line for the log
+WriteLogLine = Callable[[str], None]  # takes one line for the log
 
 
 class StatusReporter:
@@ -12,7 +12,9 @@ class StatusReporter:
     A failure is reported when ``patience`` tries in a row have failed.
     """
 
-    def __init__(self, report: Report, failed: str, recovered: str, *, patience: int = 1) -> None:
+    def __init__(
+        self, report: WriteLogLine, failed: str, recovered: str, *, patience: int = 1
+    ) -> None:
         self._report, self._failed, self._recovered = report, failed, recovered
         self._patience = patience
         self._lock = threading.Lock()

@@ -10,7 +10,7 @@ from rich.markup import escape
 from rich.table import Table as RichTable
 
 from ingestion.stream.connect import RUNNING, Worker
-from ingestion.stream.offsets import Group, Position
+from ingestion.stream.offsets import ConsumerGroup, Position
 from ingestion.stream.recent_objects import RecentObjects
 from ingestion.stream.slot import Slot
 from ingestion.stream.status import Status
@@ -50,7 +50,10 @@ def _source(slot: Slot | None, workers: list[Worker]) -> RichTable:
 
 
 def _topic(
-    topic: str, positions: list[Position], landed: dict[int, RecentObjects], group: Group | None
+    topic: str,
+    positions: list[Position],
+    landed: dict[int, RecentObjects],
+    group: ConsumerGroup | None,
 ) -> RichTable:
     grid = RichTable(title=f"From {topic} to bronze (times in UTC)")
     for heading in ("partition", "rows landed", "lag", "objects/min", "rows/min"):

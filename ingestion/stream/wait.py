@@ -13,7 +13,7 @@ from ingestion.stream.capture import uncaptured
 from ingestion.stream.client import open_admin
 from ingestion.stream.offsets import Position, read_positions
 from ingestion.stream.slot import check_alive, read_slot
-from ingestion.stream.status_reporter import Report
+from ingestion.stream.status_reporter import WriteLogLine
 from ingestion.tables import Table
 
 APPLICATION = "ingestion wait"
@@ -21,7 +21,7 @@ POLL_INTERVAL_SECONDS = 0.1
 
 
 def wait_until_landed(
-    settings: Settings, tables: Sequence[Table], timeout: float, report: Report
+    settings: Settings, tables: Sequence[Table], timeout: float, report: WriteLogLine
 ) -> None:
     """Return when all that the source had committed at the call is in bronze.
 
@@ -52,7 +52,7 @@ def wait_until_landed(
 
 
 def _wait_for_debezium(
-    settings: Settings, tables: Sequence[Table], deadline: float, report: Report
+    settings: Settings, tables: Sequence[Table], deadline: float, report: WriteLogLine
 ) -> None:
     connection = connect_reader(settings, APPLICATION)
     connection.autocommit = True

@@ -15,7 +15,7 @@ import pytest
 import yaml
 from dotenv import dotenv_values
 
-from ingestion.batch.cursor import Interval
+from ingestion.batch.cursor import CursorInterval
 from ingestion.batch.manifest import Manifest, Mode, manifest_keys, read_manifest
 from ingestion.batch.run import run_batch
 from ingestion.bronze_tables import Ensured, ensure_tables
@@ -98,7 +98,7 @@ class Corner:
         mode: Mode = "full",
         workers: int = 2,
         names: Any = (),
-        interval: Interval | None = None,
+        interval: CursorInterval | None = None,
     ) -> list[Manifest]:
         tables = self.tables
         selected = tables.select(list(names))

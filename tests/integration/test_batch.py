@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from ingestion.batch import run as batch_run
-from ingestion.batch.cursor import Interval
+from ingestion.batch.cursor import CursorInterval
 from ingestion.batch.manifest import land_manifest
 from ingestion.batch.plan import SLICE_BLOCKS, Slice
 from ingestion.batch.snapshot import open_snapshot, snapshot_id
@@ -580,7 +580,7 @@ def test_a_number_can_be_the_cursor(corner: Any) -> None:
 
 def test_an_interval_is_read_again_and_the_cursor_stays(corner: Any) -> None:
     make_changing(corner)
-    interval = Interval("2026-01-01 00:10Z", "2026-01-01 00:20Z")
+    interval = CursorInterval("2026-01-01 00:10Z", "2026-01-01 00:20Z")
     (full,) = corner.land("incremental", interval=interval)
     assert (full.mode, full.row_count) == ("full", 100)
     corner.sql(f"UPDATE {corner.schema}.t SET x = 'new' WHERE id = 12")
@@ -595,7 +595,7 @@ def test_an_interval_that_is_none_is_refused(corner: Any) -> None:
     make_changing(corner)
     corner.land()
     with pytest.raises(SettingsError, match="'soon' to 'later' is no range of a timestamp"):
-        corner.land("incremental", interval=Interval("soon", "later"))
+        corner.land("incremental", interval=CursorInterval("soon", "later"))
 
 
 @pytest.mark.parametrize(

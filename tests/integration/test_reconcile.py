@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from ingestion.errors import IngestionError
-from ingestion.reconcile.run import Result, reconcile_table
+from ingestion.reconcile.run import TableResult, reconcile_table
 from tests.integration.limits import make_limits
 
 ROWS = 400
@@ -48,11 +48,11 @@ def make_silver(corner: Any, table: str, columns: str, name: str) -> None:
     )
 
 
-def reconcile(corner: Any) -> Result:
+def reconcile(corner: Any) -> TableResult:
     return reconcile_table(corner.settings, corner.tables.tables[-1])
 
 
-def found(result: Result) -> list[tuple[str, str, str | None, str | None, str]]:
+def found(result: TableResult) -> list[tuple[str, str, str | None, str | None, str]]:
     assert not result.equal
     return [(d.key, d.column, d.source, d.silver, d.problem) for d in result.differences]
 

@@ -6,7 +6,7 @@ import pytest
 
 from ingestion.errors import DataError
 from ingestion.postgres import connect_owner
-from ingestion.reconcile.run import Result, reconcile_table
+from ingestion.reconcile.run import TableResult, reconcile_table
 from ingestion.settings import get_settings
 from ingestion.tables import Reconcile, Table
 from tests.integration.shown_lake import TABLE, Landed, ShownLake, shown_lake
@@ -28,7 +28,7 @@ def change(sql: str, landed: Landed, made: ShownLake) -> None:
     made.show([key for item in landed.changes for key in item])
 
 
-def live(made: ShownLake) -> Result:
+def live(made: ShownLake) -> TableResult:
     names = Reconcile(
         silver=f"{made.silver}.{TABLE}",
         rejected=f"{made.silver}.rejected_{TABLE}",

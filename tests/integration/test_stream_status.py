@@ -97,7 +97,7 @@ def stream(corner: Any, captured: Settings) -> Iterator[Stream]:
 
 
 def problems(status: Status) -> str:
-    return "; ".join(problem.what for problem in status.problems)
+    return "; ".join(problem.message for problem in status.problems)
 
 
 def test_after_waiting_all_that_was_committed_has_landed(stream: Stream) -> None:
@@ -191,7 +191,7 @@ def test_a_dropped_slot_is_replaced_and_the_stream_continues(stream: Stream) -> 
         with closing(connect_capture(stream.settings, "test")) as log, log.cursor() as cursor:
             cursor.execute("SELECT pg_drop_replication_slot(%s)", (name,))
         stream.insert(101, 200)  # these never arrive by the stream
-        assert "reset-slot" in stream.status().problems[0].then
+        assert "reset-slot" in stream.status().problems[0].hint
 
         reset_slot(stream.settings, print, connector=name)
 

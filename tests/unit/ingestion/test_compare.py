@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from ingestion.column_types import Column
 from ingestion.reconcile.canonical import IncomparableError, pair
 from ingestion.reconcile.compare import compare_rows, find_differences
-from ingestion.reconcile.engines import Row
+from ingestion.reconcile.engines import ComparedRow
 
 NAMES = ["id", "x"]
 
@@ -18,7 +18,7 @@ NAMES = ["id", "x"]
 class Rows:
     """A side in memory: a bucket is the key's last digit."""
 
-    def __init__(self, rows: list[Row]) -> None:
+    def __init__(self, rows: list[ComparedRow]) -> None:
         self._rows = rows
         self.fetched: list[str] = []
 
@@ -26,17 +26,17 @@ class Rows:
         return len(self._rows), []
 
     def buckets(self) -> dict[str, tuple[int, int]]:
-        grouped: dict[str, list[Row]] = {}
+        grouped: dict[str, list[ComparedRow]] = {}
         for row in self._rows:
             grouped.setdefault(row[0][-1], []).append(row)
         return {name: (len(rows), sum(map(hash, rows))) for name, rows in grouped.items()}
 
-    def rows(self, buckets: Sequence[str]) -> list[Row]:
+    def rows(self, buckets: Sequence[str]) -> list[ComparedRow]:
         self.fetched += buckets
         return [row for row in self._rows if row[0][-1] in buckets]
 
 
-def row(key: int, value: str | None) -> Row:
+def row(key: int, value: str | None) -> ComparedRow:
     return (f"V{key}", f"V{key}", "N" if value is None else f"V{value}")
 
 

@@ -11,7 +11,7 @@ from ingestion.settings import Settings
 from ingestion.stream.commit_metadata import CommitMetadata
 from ingestion.stream.connect import Worker, _reason
 from ingestion.stream.object_keys import LandedOffset
-from ingestion.stream.offsets import Group, Position
+from ingestion.stream.offsets import ConsumerGroup, Position
 from ingestion.stream.slot import Slot
 from ingestion.stream.status import LAG_BYTES, LAG_RECORDS, Status, find_problems
 
@@ -22,7 +22,7 @@ SLOT = Slot("s", True, "reserved", None, 100, 1, 1)
 LOST = replace(SLOT, wal_status="lost", invalidation_reason="x")
 RUNNING = Worker("c", None, "RUNNING", "")
 TASK = Worker("c", 0, "RUNNING", "")
-GROUP = Group("Stable", {"g-1": [TopicPartition("t", 0)], "g-2": [TopicPartition("t", 1)]})
+GROUP = ConsumerGroup("Stable", {"g-1": [TopicPartition("t", 0)], "g-2": [TopicPartition("t", 1)]})
 POSITIONS = [Position("t", 0, 5, 4, 5), Position("t", 1, 0, 0, LAG_RECORDS)]
 
 
@@ -56,16 +56,19 @@ def test_a_healthy_stream_has_no_problem() -> None:
             {"workers": [replace(RUNNING, state="PAUSED"), TASK]},
             "connector c is PAUSED$",
         ),
-        ({"group": Group("Dead", {})}, "not in the consumers' group: consumer-1, consumer-2"),
-        ({"group": Group("Stable", {**GROUP.members, "g-2": []})}, "t 1 has no consumer"),
+        (
+            {"group": ConsumerGroup("Dead", {})},
+            "not in the consumers' group: consumer-1, consumer-2",
+        ),
+        ({"group": ConsumerGroup("Stable", {**GROUP.members, "g-2": []})}, "t 1 has no consumer"),
         ({"positions": [Position("t", 0, 0, 0, LAG_RECORDS + 1)]}, "t 0: 100,001 records have not"),
         ({"waiting_letters": 3}, "records that could not be read: 3"),
     ],
 )
 def test_each_thing_that_is_wrong_is_one_problem(changed: Any, complaint: str) -> None:
     (problem,) = find_problems(SETTINGS, replace(well(), **changed))
-    assert re.search(complaint, problem.what)
-    assert problem.then
+    assert re.search(complaint, problem.message)
+    assert problem.hint
 
 
 def test_a_trace_is_cut_down_to_its_last_cause() -> None:
