@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from airflow_client.client import DagRunType
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Locator, Page, expect
 
 from infra.airflow.__main__ import PIPELINES
 from infra.airflow.client import ENDED, Airflow
@@ -157,6 +157,7 @@ def test_a_batch_started_in_the_web_ui_starts_the_etl_and_both_are_seen(
         page.get_by_role("button", name="Trigger Dag").click()
         page.get_by_role("dialog").get_by_role("button", name="Trigger", exact=True).click()
         run = see_it_turn_green(page, airflow, known)
+        show_models(page, airflow)
         if request.config.getoption("--screenshots"):
             page.screenshot(path=PICTURE)
     pipelines("pause")
@@ -182,7 +183,25 @@ def show_graph(page: Page, airflow: Airflow, pipeline: str) -> None:
 
 def expect_boxes(page: Page, airflow: Airflow, pipeline: str) -> None:
     for task in airflow.task_ids(pipeline):
-        expect(page.locator(f".react-flow__node[data-id='{task}']")).to_be_attached()
+        expect(box(page, task)).to_be_attached()
+
+
+def box(page: Page, task: str) -> Locator:
+    return page.locator(f".react-flow__node[data-id='{task}']")
+
+
+def show_models(page: Page, airflow: Airflow) -> None:
+    """The whole graph of loan_etl, with one box for a model and its tests, and nothing else."""
+    page.get_by_role("button", name="Collapse all task groups").click()
+    box(page, "dbt").get_by_role("button").click()
+    page.get_by_role("button", name="Collapse Details Panel").click()
+    tasks = airflow.task_ids("loan_etl")
+    for task in tasks:
+        if task.count(".") > 1:
+            expect(box(page, task)).to_have_count(0)
+    page.get_by_role("button", name="Fit View").click()
+    for name in {".".join(task.split(".")[:2]) for task in tasks}:
+        expect(box(page, name)).to_be_in_viewport(ratio=0.99)  # rounded
 
 
 def see_it_turn_green(page: Page, airflow: Airflow, known: str) -> str:
@@ -192,7 +211,6 @@ def see_it_turn_green(page: Page, airflow: Airflow, known: str) -> str:
     expect(page.get_by_text("Success").first).to_be_visible()
     page.set_viewport_size({"width": 2600, "height": 1200})
     expect_boxes(page, airflow, "loan_etl")
-    page.locator(".react-flow__controls-fitview").click()
     return run
 
 
