@@ -16,6 +16,7 @@ from feast.errors import FeastObjectNotFoundException
 from rich.console import Console
 from rich.markup import escape
 
+from expected_error import ExpectedError
 from feast_repo.typed_postgres import TypedPostgresOnlineStore
 
 if TYPE_CHECKING:  # it takes long to import, and reading online does without
@@ -27,16 +28,8 @@ REPO = Path(__file__).resolve().parent
 warnings.filterwarnings("ignore", category=FutureWarning, module="feast")
 
 
-class FeastRepoError(Exception):
-    """An expected failure: `message` says what happened, `hint` what to do about it."""
-
-    def __init__(self, message: str, hint: str) -> None:
-        super().__init__(message, hint)
-        self.message = message
-        self.hint = hint
-
-    def __str__(self) -> str:
-        return f"{self.message}\n  -> {self.hint}"
+class FeastRepoError(ExpectedError):
+    """The feature store, or what it is made from, is not as it must be."""
 
 
 def open_store() -> FeatureStore:

@@ -1,13 +1,7 @@
 """The failures of infra that a user can do something about."""
 
+from expected_error import ExpectedError
 
-class LakehouseError(Exception):
-    """An expected failure: `message` says what happened, `hint` what to do about it."""
 
-    def __init__(self, message: str, hint: str) -> None:
-        super().__init__(message, hint)
-        self.message = message
-        self.hint = hint
-
-    def __str__(self) -> str:
-        return f"{self.message}\n  -> {self.hint}"
+class LakehouseError(ExpectedError):
+    """A service, a download or the machine is not as it must be."""

@@ -5,16 +5,16 @@ Each has an exit code that scripts can trust; a traceback is left for bugs.
 
 from typing import ClassVar
 
+from expected_error import ExpectedError
 
-class IngestionError(Exception):
-    """An expected failure: `message` says what happened, `hint` what to do about it."""
+
+class IngestionError(ExpectedError):
+    """An expected failure, with the exit code of the command."""
 
     exit_code: ClassVar[int] = 3
 
-    def __init__(self, message: str, hint: str = "") -> None:
-        super().__init__(message)
-        self.message = message
-        self.hint = hint
+    def __str__(self) -> str:
+        return self.message  # one line for the log; the command line prints the hint
 
 
 class SettingsError(IngestionError):
