@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, cast
 
 import psycopg
 import trino
+from click import ClickException
 from dotenv import load_dotenv
 from feast import FeatureStore, FeatureView
 from feast.errors import FeastObjectNotFoundException
@@ -84,7 +85,13 @@ def run(command: Callable[[Console], int]) -> None:
     """Run a command and exit with its code; what a user can correct is one message."""
     try:
         code = command(Console(highlight=False))
-    except (FeastRepoError, psycopg.Error, trino.exceptions.Error, OSError) as error:
+    except (
+        FeastRepoError,
+        ClickException,
+        psycopg.Error,
+        trino.exceptions.Error,
+        OSError,
+    ) as error:
         message = escape(str(error).strip())
         Console(stderr=True, highlight=False).print(f"[red]error:[/] {message}", soft_wrap=True)
         code = 1

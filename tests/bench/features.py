@@ -109,8 +109,8 @@ def best(work: Callable[[], object], before: Callable[[], object]) -> float:
 
 def features(*tables: str) -> dict[str, str]:
     """Names and types of the columns of gold's tables without key and times."""
-    columns = [column for table in tables for column in contract(table)["columns"]]
-    return {c["name"]: c["data_type"] for c in columns if c["name"] not in NOT_FEATURES}
+    columns = [column for table in tables for column in contract(table)["columns"].items()]
+    return {name: c["data_type"] for name, c in columns if name not in NOT_FEATURES}
 
 
 def make_gold(rows: int) -> None:

@@ -80,7 +80,9 @@ def register_ours(lake: SmallLake) -> None:
         "create table if not exists iceberg.gold.historical_features as"
         f" select * from {lake.gold}.historical_features with no data"
     )
-    feast(REPO / "feast_repo", "apply")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DBT_MANIFEST", str(lake.manifest))
+        feast(REPO / "feast_repo", "apply")
 
 
 def remove_project(store: FeatureStore) -> None:
@@ -111,6 +113,7 @@ def served(lake: SmallLake, folder: Path) -> Iterator[Path]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("GOLD_SCHEMA", f"{lake.prefix}gold")
         patch.setenv("FEAST_REPO", str(repo))
+        patch.setenv("DBT_MANIFEST", str(lake.manifest))
         feast(repo, "apply")
         try:
             yield repo

@@ -137,6 +137,11 @@ class SmallLake:
     def gold(self) -> str:
         return f"iceberg.{self.prefix}gold"
 
+    @property
+    def manifest(self) -> Path:
+        """What dbt's last command over this lake wrote."""
+        return self.folder / "target/manifest.json"
+
     def query(self, sql: str) -> list[list[Any]]:
         return query_trino(os.environ, sql)
 

@@ -15,8 +15,8 @@ from infra.paths import REPO
 
 
 @pytest.fixture(scope="session")
-def manifest(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """The dbt project as dbt understands it."""
+def manifest_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """dbt's manifest of the project."""
     folder = tmp_path_factory.mktemp("dbt")
     dbt = str(Path(sys.executable).with_name("dbt"))
     subprocess.run(
@@ -31,13 +31,20 @@ def manifest(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
         cwd=REPO / "dbt_project",
         check=True,
     )
-    parsed: dict[str, Any] = json.loads((folder / "manifest.json").read_text())
+    return folder / "manifest.json"
+
+
+@pytest.fixture(scope="session")
+def manifest(manifest_file: Path) -> dict[str, Any]:
+    """The dbt project as dbt understands it."""
+    parsed: dict[str, Any] = json.loads(manifest_file.read_text())
     return parsed
 
 
 @pytest.fixture
-def contents(monkeypatch: pytest.MonkeyPatch) -> Iterator[RepoContents]:
+def contents(monkeypatch: pytest.MonkeyPatch, manifest_file: Path) -> Iterator[RepoContents]:
     """The objects of the feature repository."""
+    monkeypatch.setenv("DBT_MANIFEST", str(manifest_file))
     repo = REPO / "feast_repo"
     monkeypatch.chdir(repo)
     monkeypatch.syspath_prepend(str(repo))

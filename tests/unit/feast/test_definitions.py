@@ -1,8 +1,11 @@
 """The feature definitions are what gold's contracts promise. No lake is needed."""
 
+import os
+from pathlib import Path
 from typing import Any
 
 import pytest
+from click import ClickException
 from feast.on_demand_feature_view import OnDemandFeatureView
 from feast.repo_contents import RepoContents
 from feast.types import UnixTimestamp
@@ -29,7 +32,6 @@ def names(service: Any) -> list[tuple[str, list[str]]]:
 def test_views_have_the_columns_types_and_descriptions_of_gold(
     contents: RepoContents, manifest: dict[str, Any]
 ) -> None:
-    """As dbt itself understands its files: what is read of them here is read right."""
     assert len(contents.feature_views) == 3
     for view in contents.feature_views:
         table = source_of(view).name
@@ -117,9 +119,38 @@ def test_ratios_are_of_the_request(ratios: OnDemandFeatureView) -> None:
 
 
 def test_a_type_that_feast_cannot_serve_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    column = {"name": "x", "data_type": "decimal(12,2)", "description": ""}
-    monkeypatch.setattr(contracts, "contract", lambda _: {"columns": [column]})
+    column = {"data_type": "decimal(12,2)", "description": "", "config": {"meta": {}}}
+    monkeypatch.setattr(contracts, "contract", lambda _: {"columns": {"x": column}})
     with pytest.raises(KeyError, match="decimal"):
         contracts.features("any")
     column["data_type"] = "timestamp(6) with time zone"
     assert contracts.features("any")[0].dtype == UnixTimestamp
+
+
+@pytest.fixture
+def read_by(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, manifest_file: Path) -> Path:
+    """The manifest that contracts are read from: a copy."""
+    file = tmp_path / "manifest.json"
+    file.write_bytes(manifest_file.read_bytes())
+    monkeypatch.setattr(contracts, "MANIFEST", file)
+    return file
+
+
+def test_a_contract_that_dbt_has_not_read_is_an_error_with_a_hint(read_by: Path) -> None:
+    assert contracts.features("loan_features")
+    os.utime(read_by, (0, 0))
+    with pytest.raises(
+        ClickException, match=r"has changed since dbt last read it\n  -> `dbt build`"
+    ):
+        contracts.features("loan_features")
+    with pytest.raises(ClickException, match=r"has no model no_such\n  -> `dbt build`"):
+        contracts.features("no_such")
+
+
+def test_without_a_manifest_the_error_has_a_hint(read_by: Path) -> None:
+    read_by.unlink()
+    with pytest.raises(ClickException, match=r"has not read its project yet: .*\n  -> `dbt build`"):
+        contracts.description("loan_features")
+    read_by.write_text('{"metadata": {')
+    with pytest.raises(ClickException, match=r"is incomplete: dbt is writing it\n  -> try again"):
+        contracts.description("loan_features")
