@@ -129,6 +129,10 @@ train: $(VENV) ## Train a model on what gold holds, register it, promote it if i
 score: $(VENV) ## Score what is new or has changed with the champion, into silver.loan_scores
 	@$(ACTIVATE) && python -O -m ml score && cd dbt_project && dbt build --quiet --select tag:scores
 
+.PHONY: serve
+serve: $(VENV) ## Start the scoring server on loopback: the champion's decisions over HTTP
+	@$(STACK) up scoring
+
 .PHONY: backfill
 backfill: $(VENV) ## Run the batch pipeline in Airflow for past days again [FROM=2026-11-01 TO=2026-11-03]
 	@$(ACTIVATE) && python -m infra.airflow backfill loan_batch_ingestion --from "$(FROM)" --to "$(TO)"

@@ -6,7 +6,6 @@ first, health, metrics and the description of itself. Where its metrics are come
 infra/native/supervisord.conf.
 """
 
-import hmac
 import os
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -24,11 +23,10 @@ from prometheus_client import CollectorRegistry, make_asgi_app
 from prometheus_client.multiprocess import MultiProcessCollector
 from pydantic import BaseModel
 from sqlalchemy.exc import OperationalError
-from starlette.authentication import AuthCredentials, AuthenticationBackend, AuthenticationError
 from starlette.concurrency import run_in_threadpool
 from starlette.middleware.authentication import AuthenticationMiddleware
-from starlette.requests import HTTPConnection
 
+from feast_repo.bearer_token import BearerToken, unauthorized
 from feast_repo.online_request import OnlineRequest, check
 from feast_repo.store import online_store, open_store
 
@@ -57,26 +55,6 @@ REFUSALS: dict[int | str, dict[str, Any]] = {
     422: {"model": Refusal, "description": "The request cannot be answered as it is"},
     503: {"model": Refusal, "description": "The online store does not answer"},
 }
-
-
-class Token(AuthenticationBackend):
-    """Lets through what carries the token, and questions for health."""
-
-    def __init__(self, token: str) -> None:
-        self._expected = f"Bearer {token}".encode()
-
-    async def authenticate(self, conn: HTTPConnection) -> tuple[AuthCredentials, Any] | None:
-        given = conn.headers.get("authorization", "").encode()
-        if conn.url.path != HEALTH and not hmac.compare_digest(given, self._expected):
-            raise AuthenticationError(
-                "send the token: Authorization: Bearer <FEATURE_SERVER_TOKEN of .env>"
-            )
-        return None
-
-
-def unauthorized(_: HTTPConnection, error: Exception) -> Response:
-    headers = {"WWW-Authenticate": "Bearer"}
-    return JSONResponse({"detail": str(error)}, status_code=401, headers=headers)
 
 
 def make_app() -> FastAPI:
@@ -123,7 +101,8 @@ def make_app() -> FastAPI:
     registry = CollectorRegistry()
     MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
     app.mount(METRICS, make_asgi_app(registry))
-    token = Token(os.environ["FEATURE_SERVER_TOKEN"])
+    name = "FEATURE_SERVER_TOKEN"
+    token = BearerToken(os.environ[name], name, open_paths=(HEALTH,))
     app.add_middleware(AuthenticationMiddleware, backend=token, on_error=unauthorized)
     return app
 

@@ -132,6 +132,10 @@ def features_healthy(env: Env) -> bool:
     return get(f"{address}/health") is not None
 
 
+def scoring_healthy(env: Env) -> bool:
+    return get(f"http://{env['SCORING_HOST']}:{env['SCORING_PORT']}/health") is not None
+
+
 def mlflow_healthy(env: Env) -> bool:
     return get(f"http://{env['MLFLOW_HOST']}:{env['MLFLOW_PORT']}/health") is not None
 
@@ -267,6 +271,15 @@ SERVICES = [
         where="http://{FEATURE_SERVER_HOST}:{FEATURE_SERVER_PORT}",
         needs=("postgres",),
         prepare=bootstrap.make_metrics_folder,
+        by_name=True,
+    ),
+    # Healthy without a champion: it decides once there is one, and /ready says so.
+    Service(
+        name="scoring",
+        ports=("SCORING_PORT",),
+        healthy=scoring_healthy,
+        where="http://{SCORING_HOST}:{SCORING_PORT}",
+        needs=("postgres", "mlflow"),
         by_name=True,
     ),
 ]

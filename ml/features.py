@@ -60,3 +60,12 @@ def unusable(matrix: Matrix, features: Features) -> list[str]:
     for row in np.isnan(matrix):
         found.append(",".join(dict.fromkeys(names[row])) if row.any() else "")
     return found
+
+
+def typical_values(frame: pd.DataFrame, features: Features) -> dict[str, float | str]:
+    """Each feature's median, or the most common value if it is a text."""
+    numbers = {name: float(frame[name].median()) for name in features.numbers}
+    texts = {
+        name: str(frame[name].mode().iloc[0]) for name in [*features.ordered, *features.categories]
+    }
+    return {**numbers, **texts}

@@ -7,17 +7,16 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import chain
 
-import numpy as np
 import pandas as pd
 
 from ingestion.errors import IngestionError
 from ingestion.settings import get_settings
 from ingestion.storage import Bronze
 from ingestion.tables import load_tables
-from ml import policy, scores, training_set
+from ml import scores, training_set
+from ml.decision import decide
 from ml.errors import MlError
 from ml.export import OnnxModel
-from ml.features import encode, unusable
 from ml.lake import Lake
 from ml.registry import Registry
 from ml.scores import ScoreRun
@@ -25,7 +24,6 @@ from ml.settings import Settings
 from ml.train import ONNX
 
 ROWS_IN_A_PART = 50_000
-APPROVE, DECLINE, REFER = "approve", "decline", "refer"
 
 # What is current in a snapshot and was not so, or otherwise, in the one that was scored before.
 CURRENT = """
@@ -100,7 +98,7 @@ def scored(
     for entities in parts(lake.batches(due(lake, run))):
         asked = entities.assign(event_timestamp=as_of)
         frame = training_set.with_features(asked, settings, only_known=True)
-        yield decide(frame, run, settings, model)
+        yield landed_rows(frame, run, decide(frame, settings, model))
         tick(len(frame))
 
 
@@ -125,30 +123,15 @@ def parts(batches: Iterator[pd.DataFrame]) -> Iterator[pd.DataFrame]:
             waiting = [rest] if len(rest) else []
 
 
-def decide(
-    frame: pd.DataFrame, run: ScoreRun, settings: Settings, model: OnnxModel
-) -> pd.DataFrame:
-    """Each application's score, decision and reasons: the rules first, then the model."""
-    rule = policy.broken_rule(frame, settings.policy_rules)
-    missing = np.array(unusable(encode(frame, settings.features), settings.features), dtype=object)
-    declined = rule != policy.NONE
-    asked = ~declined & (missing == "")
-    score = np.where(declined, 0.0, np.nan)
-    if asked.any():
-        score[asked] = model.scores(frame[asked])
-    low = asked & (score < settings.training.approve_at)
-    reasons = np.array(policy.reasons(list(rule), settings.policy_rules), dtype=object)
-    reasons[low] = f"The score is below {settings.training.approve_at}."
-    refer = ~declined & (missing != "")
-    reasons[refer] = "Missing or unknown: " + missing[refer]
-    decision = np.select([declined | low, refer], [DECLINE, REFER], APPROVE)
+def landed_rows(frame: pd.DataFrame, run: ScoreRun, decisions: pd.DataFrame) -> pd.DataFrame:
+    """The decisions with what else a row of silver.loan_scores has."""
     return pd.DataFrame(
         {
             "application_id": frame["application_id"].to_numpy(),
             "model_version": run.model_version,
-            "score": score,
-            "decision": decision,
-            "reasons": reasons,
+            "score": decisions["score"],
+            "decision": decisions["decision"],
+            "reasons": decisions["reasons"],
             "features_as_of": frame["features_as_of"].dt.tz_localize(None).to_numpy(),
             "scored_as_of": pd.Timestamp(run.scored_as_of).tz_localize(None),
             "run_id": run.run_id,

@@ -126,19 +126,25 @@ class Settings(Strict):
 def load_settings(file: Path = DEFAULT_FILE) -> Settings:
     """Read and check a settings file. Raises MlError if it is missing or wrong."""
     try:
-        return Settings.model_validate(yaml.safe_load(file.read_text("utf-8")))
+        return parse_settings(file.read_bytes(), str(file))
     except OSError as error:
         raise MlError(
             f"cannot read {file}: {error.strerror}", "name another by --settings"
         ) from None
+
+
+def parse_settings(content: bytes, origin: str) -> Settings:
+    """Check the content of a settings file. Raises MlError, with its origin, if it is wrong."""
+    try:
+        return Settings.model_validate(yaml.safe_load(content))
     except yaml.YAMLError as error:
         why = " ".join(str(error).split())
-        raise MlError(f"{file} is not YAML: {why}", "ml/settings.yml shows the form") from None
+        raise MlError(f"{origin} is not YAML: {why}", "ml/settings.yml shows the form") from None
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
         raise MlError(
-            f"{file}: {where or 'settings'}: {first['msg']}", "ml/settings.yml shows the form"
+            f"{origin}: {where or 'settings'}: {first['msg']}", "ml/settings.yml shows the form"
         ) from None
 
 

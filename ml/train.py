@@ -15,6 +15,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from ml import card, evaluate, export, gates, leaks, models, plots, training_set
 from ml.errors import MlError
 from ml.evaluate import GROUPED, TIME, WITH_RULES, Evidence
+from ml.features import typical_values
 from ml.gates import Gate
 from ml.lake import Lake
 from ml.metrics import NAMES, Estimate, auc_difference
@@ -25,6 +26,7 @@ from ml.settings import Settings, as_text
 from ml.training_set import TrainingSet
 
 ONNX, NATIVE, CARD = "model.onnx", "model.txt", "card.html"
+TYPICAL_VALUES = "typical_values.json"
 TRAINING_SET, PARAMETERS, SETTINGS = "training_set.parquet", "parameters.json", "settings.yml"
 
 Say = Callable[[str], None]
@@ -188,6 +190,8 @@ def write_artifacts(
     digest = training_set.save(trained_on.frame, folder / TRAINING_SET)
     (folder / NATIVE).write_text(native(candidate.model))
     (folder / ONNX).write_bytes(candidate.onnx)
+    typical = typical_values(candidate.data.frame, settings.features)
+    (folder / TYPICAL_VALUES).write_text(json.dumps(typical, indent=2))
     (folder / SETTINGS).write_text(as_text(settings.model_dump()))
     parameters = {
         "model": candidate.evidence.model,

@@ -22,6 +22,8 @@
 \getenv feast_password FEAST_DB_PASSWORD
 \getenv feast_reader FEAST_READER_USER
 \getenv feast_reader_password FEAST_READER_PASSWORD
+\getenv scoring SCORING_DB_USER
+\getenv scoring_password SCORING_DB_PASSWORD
 \getenv mlflow_db MLFLOW_DB
 \getenv mlflow MLFLOW_DB_USER
 \getenv mlflow_password MLFLOW_DB_PASSWORD
@@ -38,6 +40,7 @@ insert into wanted_role values
     (:'metastore', :'metastore_password'),
     (:'feast', :'feast_password'),
     (:'feast_reader', :'feast_reader_password'),
+    (:'scoring', :'scoring_password'),
     (:'mlflow', :'mlflow_password'),
     (:'airflow', :'airflow_password');
 
@@ -111,10 +114,11 @@ where :'slot' not in (select slot_name from pg_replication_slots) \g /dev/null
 -- would keep the next scheduler from queueing any task for as long as a worker lives.
 alter role :"airflow" set idle_in_transaction_session_timeout = '1min';
 
--- The feature server reads the registry and the online store, and changes neither.
-grant connect on database :"feast_db" to :"feast_reader";
+-- The feature server and the scoring server read the registry and the online store, and
+-- change neither.
+grant connect on database :"feast_db" to :"feast_reader", :"scoring";
 \connect :"feast_db"
-grant usage on schema public to :"feast_reader";
-grant select on all tables in schema public to :"feast_reader";
+grant usage on schema public to :"feast_reader", :"scoring";
+grant select on all tables in schema public to :"feast_reader", :"scoring";
 alter default privileges for role :"feast" in schema public
-grant select on tables to :"feast_reader";
+grant select on tables to :"feast_reader", :"scoring";

@@ -3,18 +3,14 @@
 from datetime import UTC, datetime
 from typing import cast
 
-import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ml import export, score
+from ml import score
 from ml.lake import Lake
-from ml.models import fit_logistic
-from ml.prepare import prepare
 from ml.scores import ScoreRun
-from tests.unit.ml.made_up import applications, settings
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
 
@@ -64,25 +60,3 @@ def test_parts_do_not_depend_on_how_the_rows_came(sizes: list[int], rows: int) -
     assert [key for part in found for key in part] == list(range(sum(sizes)))
     assert all(len(part) == rows for part in found[:-1])
     assert all(found)
-
-
-def test_rules_go_before_the_model_and_the_unknown_is_referred() -> None:
-    ours = settings()
-    data = prepare(applications(), ours)
-    model = fit_logistic(data.matrix, data.labels)
-    content = export.to_onnx(model, ours.features).SerializeToString()
-    frame = applications(200, seed=7).assign(features_as_of=pd.Timestamp(NOW))
-    frame.loc[0, ["has_previous_default", "loan_purpose"]] = [True, "YACHT"]
-    frame.loc[1, ["has_previous_default", "loan_purpose"]] = [False, "YACHT"]
-    run = ScoreRun("loans", 3, "7", "", NOW.isoformat())
-    found = score.decide(frame, run, ours, export.OnnxModel(content, ours.features))
-
-    assert found.loc[0, ["decision", "score"]].tolist() == ["decline", 0.0]
-    assert found.loc[0, "reasons"] == "The applicant has defaulted on an earlier loan."
-    assert found.loc[1, "decision"] == "refer" and np.isnan(found.loc[1, "score"])
-    assert found.loc[1, "reasons"] == "Missing or unknown: loan_purpose"
-    rest = found.iloc[2:][~frame["has_previous_default"].iloc[2:].astype(bool)]
-    assert set(rest["decision"]) == {"approve", "decline"}
-    assert ((rest["score"] >= 0.5) == (rest["decision"] == "approve")).all()
-    assert (rest.loc[rest["decision"] == "approve", "reasons"] == "").all()
-    assert (rest.loc[rest["decision"] == "decline", "reasons"] == "The score is below 0.5.").all()

@@ -1,0 +1,31 @@
+"""Lets through requests that carry a server's token."""
+
+import hmac
+from collections.abc import Container
+from typing import Any
+
+from starlette.authentication import AuthCredentials, AuthenticationBackend, AuthenticationError
+from starlette.requests import HTTPConnection
+from starlette.responses import JSONResponse, Response
+
+
+class BearerToken(AuthenticationBackend):
+    """The token that `setting` names in .env; `open_paths` need none."""
+
+    def __init__(self, token: str, setting: str, open_paths: Container[str]) -> None:
+        self._expected = f"Bearer {token}".encode()
+        self._setting = setting
+        self._open_paths = open_paths
+
+    async def authenticate(self, conn: HTTPConnection) -> tuple[AuthCredentials, Any] | None:
+        given = conn.headers.get("authorization", "").encode()
+        if conn.url.path not in self._open_paths and not hmac.compare_digest(given, self._expected):
+            raise AuthenticationError(
+                f"send the token: Authorization: Bearer <{self._setting} of .env>"
+            )
+        return None
+
+
+def unauthorized(_: HTTPConnection, error: Exception) -> Response:
+    headers = {"WWW-Authenticate": "Bearer"}
+    return JSONResponse({"detail": str(error)}, status_code=401, headers=headers)

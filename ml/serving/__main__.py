@@ -1,0 +1,37 @@
+"""Start the scoring server: `python -m ml.serving`, with the settings of the environment."""
+
+import logging
+import os
+from pathlib import Path
+
+import uvicorn
+
+from feast_repo.bearer_token import BearerToken
+from feast_repo.store import open_store
+from ml.serving.champion import ChampionWatcher, from_registry
+from ml.serving.online import OnlineReader
+from ml.serving.server import HEALTH, READY, make_app
+from ml.settings import DEFAULT_FILE, environment, load_settings, setting
+
+TOKEN_SETTING = "SCORING_TOKEN"  # noqa: S105 (its name)
+
+
+def main() -> None:
+    logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s", level=logging.INFO)
+    env = environment()
+    for name in ("USER", "PASSWORD"):  # it reads the registry and the online store, no more
+        os.environ[f"FEAST_DB_{name}"] = setting(env, f"SCORING_DB_{name}")
+    token = BearerToken(setting(env, TOKEN_SETTING), TOKEN_SETTING, open_paths=(HEALTH, READY))
+    # Tests have a model of their own.
+    settings = load_settings(Path(env.get("ML_SETTINGS") or DEFAULT_FILE))
+    watcher = ChampionWatcher(from_registry(env, settings))
+    uvicorn.run(
+        make_app(OnlineReader(open_store()), watcher, token),
+        host=setting(env, "BIND_HOST"),
+        port=int(setting(env, "SCORING_PORT")),
+        log_level="warning",
+    )
+
+
+if __name__ == "__main__":
+    main()
