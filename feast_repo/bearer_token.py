@@ -4,9 +4,16 @@ import hmac
 from collections.abc import Container
 from typing import Any
 
+from pydantic import BaseModel
 from starlette.authentication import AuthCredentials, AuthenticationBackend, AuthenticationError
 from starlette.requests import HTTPConnection
 from starlette.responses import JSONResponse, Response
+
+
+class Refusal(BaseModel):
+    """Why a request is refused."""
+
+    detail: str
 
 
 class BearerToken(AuthenticationBackend):
@@ -28,4 +35,4 @@ class BearerToken(AuthenticationBackend):
 
 def unauthorized(_: HTTPConnection, error: Exception) -> Response:
     headers = {"WWW-Authenticate": "Bearer"}
-    return JSONResponse({"detail": str(error)}, status_code=401, headers=headers)
+    return JSONResponse(Refusal(detail=str(error)).model_dump(), status_code=401, headers=headers)

@@ -21,12 +21,11 @@ from feast.errors import FeastObjectNotFoundException
 from feast.feature_server import GetOnlineFeaturesRequest, OnlineFeaturesResponse, get_app
 from prometheus_client import CollectorRegistry, make_asgi_app
 from prometheus_client.multiprocess import MultiProcessCollector
-from pydantic import BaseModel
 from sqlalchemy.exc import OperationalError
 from starlette.concurrency import run_in_threadpool
 from starlette.middleware.authentication import AuthenticationMiddleware
 
-from feast_repo.bearer_token import BearerToken, unauthorized
+from feast_repo.bearer_token import BearerToken, Refusal, unauthorized
 from feast_repo.online_request import OnlineRequest, check
 from feast_repo.store import online_store, open_store
 
@@ -40,12 +39,6 @@ DESCRIPTION = ("/openapi.json", "/docs")
 NO_TIMER = 0
 
 Endpoint = Callable[[GetOnlineFeaturesRequest], Awaitable[Response]]
-
-
-class Refusal(BaseModel):
-    """Why a request is refused."""
-
-    detail: str
 
 
 REFUSALS: dict[int | str, dict[str, Any]] = {

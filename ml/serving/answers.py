@@ -50,12 +50,6 @@ class Decision(BaseModel):
     features_as_of: datetime
 
 
-class Refusal(BaseModel):
-    """Why there is no decision."""
-
-    detail: str
-
-
 class Readiness(BaseModel):
     ready: bool
     model_version: int | None

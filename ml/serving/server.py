@@ -16,11 +16,11 @@ from prometheus_client import Counter, Gauge, Histogram, make_asgi_app
 from sqlalchemy.exc import OperationalError
 from starlette.middleware.authentication import AuthenticationMiddleware
 
-from feast_repo.bearer_token import BearerToken, unauthorized
+from feast_repo.bearer_token import BearerToken, Refusal, unauthorized
 from feast_repo.store import online_store
 from ml import policy
 from ml.decision import REFER, decide
-from ml.serving.answers import Decision, Readiness, Reason, Refusal, ScoreRequest
+from ml.serving.answers import Decision, Readiness, Reason, ScoreRequest
 from ml.serving.champion import Champion, ChampionWatcher
 from ml.serving.effects import Effect, effects
 from ml.serving.online import OnlineReader
