@@ -24,7 +24,7 @@ from infra.provision import environment
 from ingestion.batch.manifest import newest_manifest
 from ingestion.settings import get_settings
 from ingestion.storage import Bronze
-from tests.bench import dbt, features, pipelines, start, stream
+from tests.bench import dbt, features, pipelines, serving, start, stream
 from tests.bench.measure import Measured, Row, measure
 from tests.stack import native, own_stack
 
@@ -174,6 +174,12 @@ def start_table() -> list[Row]:
     return measured
 
 
+def serving_table() -> list[Row]:
+    measured = serving.measure_serving()
+    print_rows("Decisions over HTTP", measured)
+    return measured
+
+
 PARTS: dict[str, Callable[[dict[str, str]], object]] = {
     "landing": lambda _: [row for rows in SIZES for row in landing_table(rows, landing(rows))],
     "dbt": lambda _: dbt_tables(),
@@ -182,6 +188,7 @@ PARTS: dict[str, Callable[[dict[str, str]], object]] = {
     "history": lambda _: history_table(),
     "pipelines": lambda _: pipelines_table(),
     "features": lambda _: feature_tables(),
+    "serving": lambda _: serving_table(),
     "start": lambda _: start_table(),
 }
 
