@@ -17,8 +17,8 @@ from feast.errors import FeastObjectNotFoundException
 from rich.console import Console
 from rich.markup import escape
 
-from expected_error import ExpectedError
 from feast_repo.typed_postgres import TypedPostgresOnlineStore
+from infra.errors import ExpectedError
 
 if TYPE_CHECKING:  # it takes long to import, and reading online does without
     from feast.infra.offline_stores.contrib.trino_offline_store.trino_source import TrinoSource

@@ -5,7 +5,7 @@ Each has an exit code that scripts can trust; a traceback is left for bugs.
 
 from typing import ClassVar
 
-from expected_error import ExpectedError
+from infra.errors import ExpectedError
 
 
 class IngestionError(ExpectedError):

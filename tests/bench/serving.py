@@ -1,4 +1,4 @@
-"""The scoring server's speed, beside that of reading the features alone."""
+"""The scoring server's speed, and that of reading the features alone."""
 
 import statistics
 import sys

@@ -1,4 +1,4 @@
-"""The scoring server: decides as batch scoring does, and goes on when a service fails."""
+"""The scoring server: decides as batch scoring does, also while a service is away."""
 
 import os
 import signal

@@ -4,13 +4,13 @@ import pickle
 
 import pytest
 
-from expected_error import ExpectedError
 from feast_repo.store import FeastRepoError
-from infra.errors import LakehouseError
+from infra.errors import ExpectedError, LakehouseError
 from ingestion.errors import SettingsError
+from ml.errors import MlError
 
 
-@pytest.mark.parametrize("kind", [FeastRepoError, LakehouseError, SettingsError])
+@pytest.mark.parametrize("kind", [FeastRepoError, LakehouseError, MlError, SettingsError])
 def test_an_error_keeps_message_and_hint_between_processes(kind: type[ExpectedError]) -> None:
     error = pickle.loads(pickle.dumps(kind("it failed", "`make up`")))  # noqa: S301
     assert (error.message, error.hint) == ("it failed", "`make up`")

@@ -176,7 +176,7 @@ def test_a_worker_without_its_scheduler_can_be_ended(forked: Any) -> None:
 
 
 def test_the_error_of_a_stale_graph_has_a_hint(parsed: Any, tmp_path: Path) -> None:
-    for folder in ("airflow", "expected_error", "infra", "ingestion"):
+    for folder in ("airflow", "infra", "ingestion"):
         shutil.copytree(REPO / folder, tmp_path / folder)
     shutil.copytree(REPO / "dbt_project", tmp_path / "dbt_project")
     model = tmp_path / "dbt_project/models/silver/loan_applications.sql"
