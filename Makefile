@@ -50,7 +50,7 @@ ACTIVATE := source infra/activate.sh
 
 .PHONY: demo
 demo: export DEMO_BEGAN := $(shell date +%s)
-demo: $(if $(filter docker,$(RUNTIME)),up,$(VENV)) ## Run everything once, source to features, and print a summary [LOAN_CSV=file ROWS=45000 AIRFLOW=0 MODEL=1]
+demo: $(if $(filter docker,$(RUNTIME)),up,$(VENV)) ## Run everything once, source to features, and print a summary [LOAN_CSV=file ROWS=45000 AIRFLOW=0 MODEL=0]
 	@$(LAKEHOUSE) env --airflow=$(AIRFLOW) --mlflow=$(MLFLOW)
 	@$(ACTIVATE) && RUNTIME=$(RUNTIME) python -m demo
 

@@ -6,7 +6,8 @@ Each step is timed; a summary follows the lake and the pipelines.
 Natively, Airflow and MLflow are installed and started in the background, for the lake does not
 need them.
 LOAN_CSV=file loads the real applications; otherwise the generator makes ROWS of them.
-With AIRFLOW=0 everything is done by hand; with MODEL=1 a model is trained last.
+With AIRFLOW=0 everything is done by hand. A model is trained last: MODEL=0 leaves it out, and so
+does MLFLOW=0.
 """
 
 import os
@@ -128,7 +129,7 @@ def start_airflow(background: Background) -> None:
 def main() -> None:
     env = load_env()
     with_airflow = os.environ.get("AIRFLOW") != "0"
-    with_mlflow = os.environ.get("MODEL") == "1"
+    with_mlflow = os.environ.get("MODEL") != "0" and env["MLFLOW"] != "0"
     with Background(Path(env["LAKEHOUSE_STATE"], "logs/airflow-setup.log")) as background:
         first = start_lake(background, with_airflow, with_mlflow)
         lake, stream = lake_steps(), stream_steps(with_airflow)

@@ -82,6 +82,6 @@ MODEL = [
         "python -O -m ml train",
         needs_background=True,
     ),
-    Step("model", "have it score every application", "python -O -m ml score"),
+    Step("model", "have it score every application", "python -O -m ml score --if-champion"),
     Step("model", "show the scores", "dbt build --quiet --select tag:scores", "dbt_project"),
 ]

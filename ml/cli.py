@@ -110,6 +110,8 @@ def show(result: "Result", settings: Settings) -> None:
         out.print(
             f"fairness by {name}: approved {rates}; ratio {fairness.selection_ratio(groups):.3f}"
         )
+    if gaps := result.candidate.data.gaps:
+        out.print(f"[yellow]warning[/]: {gaps}", soft_wrap=True)
     if result.promoted:
         out.print(f"[green]promoted[/]: version {result.version} is champion")
     else:
@@ -117,7 +119,12 @@ def show(result: "Result", settings: Settings) -> None:
 
 
 @app.command()
-def score(settings_file: SettingsFile = DEFAULT_FILE) -> None:
+def score(
+    settings_file: SettingsFile = DEFAULT_FILE,
+    if_champion: Annotated[
+        bool, typer.Option("--if-champion", help="Without a champion do nothing, and exit with 0.")
+    ] = False,
+) -> None:
     """Have the champion score every application whose features are new to it.
 
     The scores land in bronze, each once: run again, or after a kill, it adds nothing twice.
@@ -128,6 +135,9 @@ def score(settings_file: SettingsFile = DEFAULT_FILE) -> None:
 
     settings, env = load_settings(settings_file), environment()
     with connected(env, settings) as registry, out.status("scoring") as status:
+        if if_champion and not registry.by_alias(registry.champion_alias):
+            out.print("there is no champion: nothing is scored")
+            return
         rows = 0
 
         def tick(more: int) -> None:

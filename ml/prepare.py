@@ -27,6 +27,7 @@ class Prepared:
     eligible: Rows  # places of the rows of frame among all
     declined: dict[str, int]  # by rule
     unusable: int
+    gaps: str  # a sentence with the months without a decision; empty if there are none
 
 
 def prepare(everything: pd.DataFrame, settings: Settings) -> Prepared:
@@ -57,4 +58,5 @@ def prepare(everything: pd.DataFrame, settings: Settings) -> Prepared:
         np.array([places[int(row)] for row in eligible], dtype=np.int64),
         {one.name: int((rule == one.name).sum()) for one in settings.policy_rules},
         int(missing.sum()),
+        training_set.check_gaps(everything["decided_at"], settings),
     )

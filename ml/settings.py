@@ -59,6 +59,7 @@ class Checks(Strict):
     minimum_rows: int
     minimum_rows_of_each_label: int
     minimum_months: int
+    empty_months: Literal["warn", "refuse"]
     leak_auc: Share
     near_duplicate_distance: float
 

@@ -256,6 +256,7 @@ def make_card(
         ],
         rows=len(data.all_labels),
         eligible=len(data.labels),
+        gaps=data.gaps,
         verdict=f"It stays challenger: {why_not}." if why_not else "It passes all gates.",
         level=settings.interval.level,
         duplicates=f"{evidence.duplicates:,}",

@@ -3,6 +3,7 @@
 import hashlib
 import subprocess
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -144,17 +145,47 @@ def check(frame: pd.DataFrame, settings: Settings) -> None:
 
 
 def check_months(times: pd.Series, least: int) -> None:
-    months = times.dt.tz_localize(None).dt.to_period("M")
+    months = months_of(times)
     every = pd.period_range(months.min(), months.max(), freq="M")
     if len(every) < least:
         raise MlError(
             f"the decisions span {len(every)} months: {least} are needed", "wait for more"
         )
-    if empty := sorted(set(every) - set(months)):
+
+
+def months_of(times: pd.Series) -> pd.Series:
+    return times.dt.tz_localize(None).dt.to_period("M")
+
+
+def check_gaps(times: pd.Series, settings: Settings) -> str:
+    """A sentence with the months in which nothing was decided; empty if there are none.
+
+    Neither the split by time nor the folds need every month, and a month's own figures exist
+    only where there are rows. Raises MlError if the settings refuse such months.
+    """
+    gaps = empty_months(times)
+    if not gaps:
+        return ""
+    sentence = f"no application was decided in {', '.join(gaps)}"
+    if settings.checks.empty_months == "refuse":
         raise MlError(
-            f"no application was decided in {empty[0]}",
-            "land that month (`make backfill`), or leave out what is older",
+            sentence,
+            "land them (`make backfill`), or set `empty_months: warn` in the settings file",
         )
+    return sentence
+
+
+def empty_months(times: pd.Series) -> list[str]:
+    """The gaps between the first month and the last: a month, or `first to last (so many)`."""
+    months = sorted(set(months_of(times)))
+    found = []
+    for before, after in pairwise(months):
+        first, last = before + 1, after - 1
+        if first == last:
+            found.append(str(first))
+        elif first < last:
+            found.append(f"{first} to {last} ({last.ordinal - first.ordinal + 1} months)")
+    return found
 
 
 def check_features(frame: pd.DataFrame, settings: Settings) -> None:

@@ -23,6 +23,6 @@ with DAG(
 ):
     # Tried once again at most: what fails here seldom passes a minute later.
     train = command("train", "python -O -m ml train", outlets=[MODEL], retries=1)
-    score = command("score", "python -O -m ml score")
+    score = command("score", "python -O -m ml score --if-champion")
     show = command("show_scores", "dbt build --select tag:scores", "dbt_project", pool=TRINO_POOL)
     train >> score >> show

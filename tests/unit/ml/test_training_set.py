@@ -1,10 +1,13 @@
 """What cannot be trained on is refused in a sentence; the same rows have the same hash."""
 
+import re
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from ml import leaks, training_set
 from ml.errors import MlError
@@ -26,11 +29,37 @@ def test_one_label_is_refused() -> None:
         training_set.check(frame, settings())
 
 
-def test_an_empty_month_is_refused() -> None:
+def test_an_empty_month_is_named_and_refused_only_by_a_setting() -> None:
     frame = applications()
-    february = frame["decided_at"].dt.month == 2
+    frame = frame[frame["decided_at"].dt.month != 2]
+    assert prepare(frame, settings()).gaps == "no application was decided in 2024-02"
+    assert prepare(applications(), settings()).gaps == ""
+    strict = settings()
+    checks = strict.checks.model_copy(update={"empty_months": "refuse"})
     with pytest.raises(MlError, match="no application was decided in 2024-02"):
-        training_set.check(frame[~february], settings())
+        prepare(frame, strict.model_copy(update={"checks": checks}))
+
+
+def test_a_long_gap_is_named_by_its_ends() -> None:
+    """The demo's: the file's decisions lie years before the simulator's."""
+    days = ["2019-12-31", "2020-01-01", "2020-03-05", "2020-07-01", "2026-11-28"]
+    times = pd.Series(pd.to_datetime(days, utc=True))
+    assert training_set.empty_months(times) == [
+        "2020-02",
+        "2020-04 to 2020-06 (3 months)",
+        "2020-08 to 2026-10 (75 months)",
+    ]
+
+
+@given(st.sets(st.integers(0, 60), min_size=1))
+def test_what_is_named_is_what_is_missing(months: set[int]) -> None:
+    first = pd.Period("2020-01", "M")
+    times = pd.Series([(first + month).start_time for month in months]).dt.tz_localize("UTC")
+    named = 0
+    for gap in training_set.empty_months(times):
+        ends = re.findall(r"\d{4}-\d\d", gap)
+        named += (pd.Period(ends[-1], "M") - pd.Period(ends[0], "M")).n + 1
+    assert named == max(months) - min(months) + 1 - len(months)
 
 
 def test_a_missing_feature_is_refused() -> None:
