@@ -45,7 +45,7 @@ def compose(*arguments: str, **environment: str) -> None:
         command(*arguments), cwd=REPO, env={**os.environ, **environment}, check=False
     )
     if done.returncode:
-        raise typer.Exit(done.returncode)  # it has said why
+        raise typer.Exit(done.returncode)  # it has printed why
 
 
 @app.command()
@@ -156,7 +156,7 @@ def output(*arguments: str) -> str:
     asked = command(*arguments)
     done = subprocess.run(asked, cwd=REPO, check=False, text=True, stdout=subprocess.PIPE)
     if done.returncode:
-        raise typer.Exit(done.returncode)  # it has said why
+        raise typer.Exit(done.returncode)  # it has printed why
     return done.stdout
 
 

@@ -1,4 +1,4 @@
-"""PostgreSQL to Arrow: a worker's connection, which adopts the shared snapshot.
+"""PostgreSQL to Arrow: a worker's connection, which imports the shared snapshot.
 
 By ADBC's low-level interface: its DB-API module imports pyarrow.dataset, and that pandas,
 which takes longer than to land 45,000 rows.

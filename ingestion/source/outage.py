@@ -22,8 +22,8 @@ class Outage:
             # A session may notice the outage after it has ended.
             if self._since is None and connected_at >= self._ended:
                 self._since = time.monotonic()
-                said = f"PostgreSQL is down ({escape(reason)}); waiting until it is back"
-                err.print(said, soft_wrap=True)
+                message = f"PostgreSQL is down ({escape(reason)}); waiting until it is back"
+                err.print(message, soft_wrap=True)
 
     def end(self) -> None:
         """A connection is made."""

@@ -270,11 +270,11 @@ class Process:
         return self._log.read_text()
 
     def wait_for(self, text: str, times: int = 1) -> None:
-        def said() -> bool:
+        def printed() -> bool:
             assert self.popen.poll() is None or self.output.count(text) >= times, self.output
             return self.output.count(text) >= times
 
-        eventually(said, f"the consumer says {text!r}")
+        eventually(printed, f"the consumer says {text!r}")
 
     def kill(self) -> None:
         self.popen.kill()

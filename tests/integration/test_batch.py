@@ -474,9 +474,9 @@ def test_ctrl_c_ends_workers_that_wait(corner: Any, administrator: Any) -> None:
     )
     wait_until_slow(corner, administrator.cursor())
     loader.send_signal(signal.SIGINT)
-    shown, said = loader.communicate(timeout=20)
+    shown, printed = loader.communicate(timeout=20)
     assert (loader.returncode, shown) == (130, "")
-    assert said == "stopped; nothing half done is visible\n"
+    assert printed == "stopped; nothing half done is visible\n"
     assert corner.manifests(table) == []
 
 
@@ -534,8 +534,8 @@ def test_a_reload_with_the_same_times_is_read_in_full(
     (again,) = corner.land("incremental")
     assert (again.mode, again.row_count) == ("full", 100)
     assert set(corner.landed(again)["x"].to_pylist()) == {"other"}
-    said = " ".join(capsys.readouterr().err.split())
-    assert f"{table}: was truncated, rewritten or repartitioned since" in said
+    printed = " ".join(capsys.readouterr().err.split())
+    assert f"{table}: was truncated, rewritten or repartitioned since" in printed
     assert first.storage != again.storage
     (changed,) = corner.land("incremental")
     assert changed.mode == "incremental"

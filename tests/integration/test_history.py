@@ -132,8 +132,8 @@ def test_history_has_the_validity_of_each_version(source_log: SourceLog) -> None
         build(made, landed.changes, dice)
         for moment in moments:
             time = f"{moment:%Y-%m-%d %H:%M:%S.%f} UTC"
-            said = made.query(AS_OF_IN_SILVER.format(silver=made.silver, moment=time))
-            assert [tuple(row) for row in said] == source_log.ask(AS_OF_IN_SOURCE, moment)
+            rows = made.query(AS_OF_IN_SILVER.format(silver=made.silver, moment=time))
+            assert [tuple(row) for row in rows] == source_log.ask(AS_OF_IN_SOURCE, moment)
     assert len(source_log.ask(AS_OF_IN_SOURCE, max(moments))) > ROWS / 2
 
 

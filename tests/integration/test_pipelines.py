@@ -40,9 +40,9 @@ def airflow(stack: dict[str, str]) -> Iterator[Airflow]:
 
 def pipelines(*arguments: str, ok: bool = True) -> str:
     with started(*arguments) as process:
-        said = str(process.communicate()[0])
-    assert (process.returncode == 0) is ok, said
-    return said
+        printed = str(process.communicate()[0])
+    assert (process.returncode == 0) is ok, printed
+    return printed
 
 
 def started(*arguments: str) -> subprocess.Popen[str]:
@@ -123,7 +123,7 @@ def test_a_failing_test_skips_downstream_models_and_is_named(
     query_trino(stack, f"create table {kept} as select * from {STATE} where application_id = 7")
     query_trino(stack, f"insert into {STATE} select * from {kept}")
     try:
-        said = pipelines("run", "loan_etl", ok=False)
+        printed = pipelines("run", "loan_etl", ok=False)
     finally:
         query_trino(stack, f"delete from {STATE} where application_id = 7")
         query_trino(stack, f"insert into {STATE} select * from {kept}")
@@ -134,8 +134,8 @@ def test_a_failing_test_skips_downstream_models_and_is_named(
     assert after["materialize_features"] == after["reconcile"] == "upstream_failed"
     failed = {task for task, state in after.items() if state == "failed"}
     assert failed == {"int_loan_applications__state.test"}
-    assert "unique_int_loan_applications__state_application_id" in said
-    assert "dbt_test_failures" in said
+    assert "unique_int_loan_applications__state_application_id" in printed
+    assert "dbt_test_failures" in printed
 
 
 def test_a_pipeline_that_is_none_is_refused() -> None:
@@ -222,10 +222,10 @@ def test_a_backfill_of_what_did_not_change_changes_nothing(
     before = query_trino(stack, content)
     manifests = "select count(*) from hive.bronze.batch_snapshots where dt >= current_date"
     [[landed]] = query_trino(stack, manifests)
-    said = pipelines(
+    printed = pipelines(
         "backfill", "loan_batch_ingestion", "--from", "2026-11-20", "--to", "2026-11-21"
     )
-    assert said.count(": ok") == 2
+    assert printed.count(": ok") == 2
     assert query_trino(stack, manifests) == [[landed + 2]]
     assert build_silver().returncode == 0
     assert query_trino(stack, content) == before
@@ -235,11 +235,11 @@ def test_a_backfill_of_what_did_not_change_changes_nothing(
 def test_without_minio_a_batch_fails_and_succeeds_once_cleared(airflow: Airflow) -> None:
     Supervisor(environment()).rpc().supervisor.stopProcess("minio")
     try:
-        said = pipelines("run", "loan_batch_ingestion", "--full", ok=False)
+        printed = pipelines("run", "loan_batch_ingestion", "--full", ok=False)
     finally:
         native("up", "minio")
-    assert "cannot reach the object store" in said
-    assert "python -m infra.airflow clear loan_batch_ingestion" in said
+    assert "cannot reach the object store" in printed
+    assert "python -m infra.airflow clear loan_batch_ingestion" in printed
     pipelines("clear", "loan_batch_ingestion")
 
 
@@ -254,8 +254,8 @@ def test_what_was_killed_in_the_middle_is_done_in_the_end(
         scene.kill("trino")
         wait_for(airflow, "loan_etl", "dbt_producer_watcher", "skipped", known)
         scene.kill("airflow-scheduler")
-        said, _ = process.communicate()
-    assert process.returncode == 0, said
+        printed, _ = process.communicate()
+    assert process.returncode == 0, printed
     assert set(states(airflow, "loan_etl").values()) == {"success", "skipped"}
     ingest("reconcile")
 

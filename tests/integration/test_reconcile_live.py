@@ -66,7 +66,7 @@ def test_only_what_waits_is_left_out(folded: tuple[Landed, ShownLake]) -> None:
     result = live(made)
     assert not result.equal
     assert [(d.key, d.problem) for d in result.differences] == [("50", "missing in silver")]
-    # ... and with the sums as they are, nothing can be said before a TRUNCATE is folded in.
+    # ... and with the sums as they are, nothing is known before a TRUNCATE is folded in.
     change("truncate loan_applications", landed, made)
     with pytest.raises(DataError, match="a TRUNCATE of the source is not in silver yet"):
         live(made)

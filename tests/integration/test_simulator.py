@@ -222,16 +222,16 @@ def test_ctrl_c_ends_it_with_the_summary(desk: Desk) -> None:
     running = desk.start("--rate", "200")
     desk.wait_for_changes(50)
     running.send_signal(signal.SIGINT)
-    said, complained = running.communicate(timeout=60)
+    printed, complained = running.communicate(timeout=60)
     assert (running.returncode, complained) == (0, "")
-    assert summary_counts(said) == desk.audited()
+    assert summary_counts(printed) == desk.audited()
 
 
 def test_it_ends_by_itself(desk: Desk) -> None:
-    said, complained = desk.start("--rate", "100", "--for", "0.5s").communicate(timeout=60)
+    printed, complained = desk.start("--rate", "100", "--for", "0.5s").communicate(timeout=60)
     assert complained == ""
-    assert 0 < sum(summary_counts(said)) <= 100
-    assert summary_counts(said) == desk.audited()
+    assert 0 < sum(summary_counts(printed)) <= 100
+    assert summary_counts(printed) == desk.audited()
 
 
 @contextmanager
@@ -260,12 +260,12 @@ def test_a_server_that_goes_away_ends_it(desk: Desk, administrator: Any) -> None
         )
         desk.wait_for_changes(50)
         change_user("NOLOGIN")
-        said, complained = running.communicate(timeout=60)
+        printed, complained = running.communicate(timeout=60)
     assert running.returncode == 4
     assert complained.startswith("error: changing the source: ")
     assert "Traceback" not in complained
-    unknown = re.search(r"([0-9,]+) unknown", said)
-    missing = sum(desk.audited()) - sum(summary_counts(said))
+    unknown = re.search(r"([0-9,]+) unknown", printed)
+    missing = sum(desk.audited()) - sum(summary_counts(printed))
     assert 0 <= missing <= (int(unknown[1]) if unknown else 0)
 
 
@@ -286,9 +286,9 @@ def test_a_server_that_goes_away_is_waited_for(
         finally:
             stop.set()
         done = running.result()
-    said = " ".join(capfd.readouterr().err.split())
-    assert said.count("PostgreSQL is down") == 1
-    assert said.count("PostgreSQL is back after") == 1
+    printed = " ".join(capfd.readouterr().err.split())
+    assert printed.count("PostgreSQL is down") == 1
+    assert printed.count("PostgreSQL is back after") == 1
     assert 0 <= sum(desk.audited()) - done.changes <= done.unknown
 
 

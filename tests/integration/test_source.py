@@ -137,10 +137,10 @@ def test_ctrl_c_while_loading_is_no_failure_of_the_service(
         try:
             wait_for_copy(administrator.cursor())
             loader.send_signal(signal.SIGINT)
-            _, said = loader.communicate(timeout=20)
+            _, printed = loader.communicate(timeout=20)
         finally:
             loader.kill()  # if it still runs, it would never end
-    assert said == "stopped; nothing half done is visible\n"
+    assert printed == "stopped; nothing half done is visible\n"
     assert loader.returncode == 130
     assert corner.sql(f"SELECT count(*) FROM {corner.schema}.loan_applications") == [(1,)]
 

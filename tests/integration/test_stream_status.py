@@ -212,8 +212,8 @@ def test_what_does_not_answer_is_a_problem_and_the_rest_is_shown(stream: Stream)
     assert status.slot is not None
     assert (status.positions, status.workers, status.landed) == (None, None, None)
     wrong = problems(status)
-    for said in ("Kafka at 127.0.0.1:9", "Kafka Connect at http://127.0.0.1:9", "object store at"):
-        assert said in wrong
+    for name in ("Kafka at 127.0.0.1:9", "Kafka Connect at http://127.0.0.1:9", "object store at"):
+        assert name in wrong
     status = read_status(stream.settings.model_copy(update={"postgres_port": 9}), [stream.table])
     assert status.slot is None
     assert "cannot connect to PostgreSQL" in problems(status)

@@ -60,9 +60,9 @@ def test_every_service_waits_for_the_programs_that_it_names() -> None:
     for service in SERVICES:
         texts = [inspect.getsource(step) for step in (service.prepare, service.setup)]
         for program in service.programs:
-            said = "\n".join(config[f"program:{program}"].values())
-            scripts = re.findall(r"native/bin/([\w-]+)", said)
-            texts += [said, *((INFRA / "native/bin" / name).read_text() for name in scripts)]
+            printed = "\n".join(config[f"program:{program}"].values())
+            scripts = re.findall(r"native/bin/([\w-]+)", printed)
+            texts += [printed, *((INFRA / "native/bin" / name).read_text() for name in scripts)]
         homes = re.findall(r"([A-Z]+)_HOME\b", "".join(texts))
         needed = {home.lower() for home in homes} & MAKERS.keys()
         assert needed <= set(service.runs), service.name

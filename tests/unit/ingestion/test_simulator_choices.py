@@ -189,9 +189,9 @@ def test_an_outage_is_reported_once_for_all_sessions(capfd: pytest.CaptureFixtur
     outage.end()
     outage.end()
     outage.begin("noticed late by a session that paused", connected_at)
-    said = capfd.readouterr().err.splitlines()
-    assert said[0] == "PostgreSQL is down ([it was killed]); waiting until it is back"
-    assert [line.split(" after")[0] for line in said[1:]] == ["PostgreSQL is back"]
+    printed = capfd.readouterr().err.splitlines()
+    assert printed[0] == "PostgreSQL is down ([it was killed]); waiting until it is back"
+    assert [line.split(" after")[0] for line in printed[1:]] == ["PostgreSQL is back"]
     outage.begin("once more", time.monotonic())
     assert "once more" in capfd.readouterr().err
 

@@ -41,14 +41,14 @@ def test_dead_letters_have_a_topic_of_their_own(settings: Any) -> None:
 
 
 def test_a_failure_and_its_recovery_are_reported_once() -> None:
-    said: list[str] = []
-    status = StatusReporter(said.append, "fails", "works again", patience=2)
+    printed: list[str] = []
+    status = StatusReporter(printed.append, "fails", "works again", patience=2)
     status.works()
     status.failed("blip", 1)
     status.works()
-    assert said == []
+    assert printed == []
     for tries in range(1, 5):
         status.failed("away", tries)
     for _ in range(3):
         status.works()
-    assert said == ["fails: away", "works again"]
+    assert printed == ["fails: away", "works again"]
