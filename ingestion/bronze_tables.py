@@ -18,7 +18,12 @@ from ingestion.batch.manifest import FOLDER as MANIFEST_FOLDER
 from ingestion.batch.manifest import newest_manifest
 from ingestion.batch.snapshot import APPLICATION
 from ingestion.batch.write import table_folder
-from ingestion.catalog import PARTITION_COLUMN, SNAPSHOT_COLUMN, read_columns
+from ingestion.catalog import (
+    PARTITION_COLUMN,
+    SNAPSHOT_COLUMN,
+    UNREADABLE_COLUMN,
+    read_columns,
+)
 from ingestion.postgres import connect_reader, plain_errors, quote_identifier
 from ingestion.settings import Settings
 from ingestion.storage import Bronze
@@ -187,7 +192,7 @@ def _columns(settings: Settings, bronze: Bronze, table: Table) -> Columns:
         finally:
             connection.close()
         columns = {column.name.lower(): column.type.trino for column in found}
-    return {**columns, SNAPSHOT_COLUMN: "varchar"}
+    return {**columns, SNAPSHOT_COLUMN: "varchar", UNREADABLE_COLUMN: "varchar"}
 
 
 def _ensure(trino: Trino, table: BronzeTable, location: str) -> TableAction:

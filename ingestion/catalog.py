@@ -10,7 +10,10 @@ from ingestion.postgres import one_row
 from ingestion.tables import Table
 
 SNAPSHOT_COLUMN = "_snapshot_id"
+# A JSON object of a row's values that Parquet cannot hold, by column; NULL if there are none.
+UNREADABLE_COLUMN = "_unreadable"
 PARTITION_COLUMN = "dt"
+_RESERVED = (SNAPSHOT_COLUMN, UNREADABLE_COLUMN, PARTITION_COLUMN)
 
 
 @dataclass(frozen=True)
@@ -103,7 +106,7 @@ def read_columns(cursor: extensions.cursor, table: Table) -> tuple[Column, ...]:
     names = [column.name for column in columns]
     lowered = [name.lower() for name in names]
     for name in lowered:
-        if name in (SNAPSHOT_COLUMN, PARTITION_COLUMN) or lowered.count(name) > 1:
+        if name in _RESERVED or lowered.count(name) > 1:
             raise DataError(
                 f"{table.source}: column name {name!r} is taken in the lake",
                 "rename the column in the source, or ingest through another table",

@@ -333,7 +333,8 @@ def reconcile(
     else:
         for result in results:
             _print_result(result)
-    if not all(result.equal for result in results):
+    strict = {t.name for t in selected if t.reconcile and t.reconcile.stale_keys == "error"}
+    if not all(r.equal and not (r.stale and r.table in strict) for r in results):
         raise typer.Exit(1)
 
 
@@ -356,6 +357,14 @@ def _print_result(result: "TableResult") -> None:
         out.print(found)
     if result.in_both:
         out.print(f"both in silver and rejected: {escape('; '.join(result.in_both))}")
+    if result.stale:
+        first = ", ".join(map(escape, result.stale[:10]))
+        out.print(
+            f"not judged, for their newest values cannot be read: {len(result.stale):,} rows,"
+            f" the first: {first} (silver.unreadable_changes says why)"
+        )
+    if result.not_compared:
+        out.print(f"not compared, for silver lacks them: {escape(', '.join(result.not_compared))}")
     if result.left_out is not None:
         out.print(f"changed since silver was made, and not judged: {result.left_out:,} rows")
     verdict = "equal" if result.equal else "NOT equal"

@@ -2,7 +2,7 @@
 
 from datetime import date
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import yaml
 from pydantic import (
@@ -58,11 +58,17 @@ class Reconcile(_Strict):
     ``progress`` says how far silver has come in the stream: for each partition
     (``input_kind`` is ``partition``, ``input_id`` is topic id + partition) the
     ``next_offset`` and the ``last_object`` that it was read from.
+
+    ``unreadable`` lists the rows whose newest values silver cannot hold, by ``table_name``
+    and ``row_key``: they are listed and not compared. With ``stale_keys: error`` one of
+    them makes `reconcile` exit with 1.
     """
 
     silver: TrinoTable
     rejected: TrinoTable | None = None
     progress: TrinoTable | None = None
+    unreadable: TrinoTable | None = None
+    stale_keys: Literal["warn", "error"] = "warn"
 
 
 class Table(_Strict):

@@ -10,6 +10,8 @@
       event of every application.
     - Among batch rows the newest snapshot wins. The newest full one is a claim about
       every application: those that are missing in it were deleted.
+    - An unreadable claim says nothing, except that one of a snapshot's row says that
+      the application is there: it is not missing in a full snapshot.
     - Between the two: an event that the snapshot sees is older than the row, any
       other is newer. Their WAL positions do not decide: a change written before the
       snapshot may be committed after it.
@@ -37,6 +39,17 @@ newest_full as (
         max(taken_at) as taken_at
     from snapshots
     where snapshot_mode = 'full'
+
+),
+
+unreadable_rows as (
+
+    select
+        application_id,
+        max(snapshot_id) as snapshot_id
+    from claims
+    where claim = 'unreadable row'
+    group by application_id
 
 ),
 
@@ -83,17 +96,33 @@ newest as (
 
 ),
 
-with_truncate_and_full as (
+with_absence as (
 
     select
         newest.*,
+        coalesce(
+            newest_full.snapshot_id > coalesce(newest.row_snapshot_id, '')
+            and newest_full.snapshot_id
+            > coalesce(unreadable_rows.snapshot_id, ''),
+            false
+        ) as is_absent,
+        newest_full.snapshot_id as newest_full_id,
+        newest_full.taken_at as full_taken_at
+    from newest
+    left join unreadable_rows
+        on newest.application_id = unreadable_rows.application_id
+    cross join newest_full
+
+),
+
+with_truncate as (
+
+    select
+        with_absence.*,
         newest_truncate.changed_at as truncated_at,
         newest_truncate.known_at as truncate_known_at,
-        newest_full.taken_at as full_taken_at,
         coalesce(newest_truncate.lsn > coalesce(event_lsn, -1), false)
             as is_truncated,
-        coalesce(newest_full.snapshot_id > coalesce(row_snapshot_id, ''), false)
-            as is_absent,
         greatest(
             coalesce(newest_truncate.lsn, event_lsn),
             coalesce(event_lsn, newest_truncate.lsn)
@@ -102,26 +131,22 @@ with_truncate_and_full as (
             newest_truncate.lsn > coalesce(event_lsn, -1),
             newest_truncate.tx_id, event_tx_id
         ) as key_tx_id,
-        greatest(
-            coalesce(newest_full.snapshot_id, row_snapshot_id),
-            coalesce(row_snapshot_id, newest_full.snapshot_id)
-        ) as key_snapshot_id
-    from newest
+        if(is_absent, newest_full_id, row_snapshot_id) as key_snapshot_id
+    from with_absence
     cross join newest_truncate
-    cross join newest_full
 
 ),
 
 judged as (
 
     select
-        with_truncate_and_full.*,
+        with_truncate.*,
         if(
             key_lsn is not null
             and not {{ is_visible('key_tx_id', 'snapshots') }},
             'stream', 'batch'
         ) as winner
-    from with_truncate_and_full
+    from with_truncate
     left join snapshots on key_snapshot_id = snapshots.snapshot_id
 
 ),

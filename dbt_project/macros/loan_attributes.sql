@@ -1,29 +1,36 @@
 {#
     What the source says of an application, apart from its key: 14 attributes
-    and two times. `of` is the relation that they come from, `prefix` goes before
-    their names. Where `unless` is true they are null, or the columns whose names
-    begin with `otherwise`.
+    and two times, with their types in silver.
+#}
+{% macro loan_columns() -%}
+    {{ return([
+        {'name': 'person_age', 'type': 'integer'},
+        {'name': 'person_gender', 'type': 'varchar'},
+        {'name': 'person_education', 'type': 'varchar'},
+        {'name': 'person_income', 'type': 'decimal(12, 2)'},
+        {'name': 'person_emp_exp', 'type': 'integer'},
+        {'name': 'person_home_ownership', 'type': 'varchar'},
+        {'name': 'loan_amnt', 'type': 'decimal(12, 2)'},
+        {'name': 'loan_intent', 'type': 'varchar'},
+        {'name': 'loan_int_rate', 'type': 'decimal(5, 2)'},
+        {'name': 'loan_percent_income', 'type': 'decimal(5, 2)'},
+        {'name': 'cb_person_cred_hist_length', 'type': 'integer'},
+        {'name': 'credit_score', 'type': 'integer'},
+        {'name': 'previous_loan_defaults_on_file', 'type': 'varchar'},
+        {'name': 'loan_status', 'type': 'integer'},
+        {'name': 'created_at', 'type': 'timestamp(6) with time zone'},
+        {'name': 'updated_at', 'type': 'timestamp(6) with time zone'},
+    ]) }}
+{%- endmacro %}
+
+{#
+    These columns in a SELECT. `of` is the relation that they come from, `prefix`
+    goes before their names. Where `unless` is true they are null, or the columns
+    whose names begin with `otherwise`.
 #}
 {% macro loan_attributes(of='', prefix='', unless='', otherwise='') -%}
     {%- set of = of ~ '.' if of else '' -%}
-    {%- for column in [
-        'person_age',
-        'person_gender',
-        'person_education',
-        'person_income',
-        'person_emp_exp',
-        'person_home_ownership',
-        'loan_amnt',
-        'loan_intent',
-        'loan_int_rate',
-        'loan_percent_income',
-        'cb_person_cred_hist_length',
-        'credit_score',
-        'previous_loan_defaults_on_file',
-        'loan_status',
-        'created_at',
-        'updated_at',
-    ] -%}
+    {%- for column in loan_columns() | map(attribute='name') -%}
     {%- if unless -%}
     if({{ unless }}, {{ otherwise ~ column if otherwise else 'null' }}, {{ of }}{{ column }})
     {%- else -%}

@@ -4,7 +4,9 @@ By ADBC's low-level interface: its DB-API module imports pyarrow.dataset, and th
 which takes longer than to land 45,000 rows.
 """
 
-from collections.abc import Iterator
+import json
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 
 import adbc_driver_postgresql
@@ -16,6 +18,7 @@ from ingestion.batch.job import Job
 from ingestion.batch.plan import Slice
 from ingestion.batch.snapshot import APPLICATION
 from ingestion.batch.stop import Stop
+from ingestion.catalog import UNREADABLE_COLUMN
 from ingestion.column_types import Column
 from ingestion.errors import DataError, IngestionError, LockedError, ServiceError
 from ingestion.postgres import NEWER_SETTINGS, denied, quote_literal, reader_uri
@@ -25,6 +28,12 @@ from ingestion.postgres import NEWER_SETTINGS, denied, quote_literal, reader_uri
 # PostgreSQL knows (24 November 4714 BC), where no true value can be.
 _FIRST_DAY = -2_440_588
 _FIRST_MICROSECOND = _FIRST_DAY * 86_400_000_000
+# PostgreSQL's own numbers for them, after the shift.
+_INFINITE_DAYS = {-(2**31) + 10_956: "infinity", -(2**31) + 10_957: "-infinity"}
+_INFINITE_MICROSECONDS = {
+    -(2**63) + 10_957 * 86_400_000_000 - 1: "infinity",
+    -(2**63) + 10_957 * 86_400_000_000: "-infinity",
+}
 
 
 class SliceReader:
@@ -37,8 +46,10 @@ class SliceReader:
     def batches(self, piece: Slice) -> Iterator[pa.RecordBatch]:
         """Yield the slice's rows in batches of about 16 MB, in the landed types.
 
+        The last column names the row's values that no Parquet type holds (``unreadable``).
+
         Raises:
-            DataError: a value that no Parquet type holds, with its column and key.
+            DataError: the key itself is such a value.
             ServiceError: the connection broke.
         """
         with (
@@ -50,64 +61,77 @@ class SliceReader:
 
     def _convert(self, batch: pa.RecordBatch) -> pa.RecordBatch:
         arrays = []
+        found: dict[int, dict[str, str]] = defaultdict(dict)
         for column, array in zip(self._job.columns, batch.columns, strict=True):
-            try:
-                arrays.append(to_landed_type(column, array))
-            except UnlandableError as error:
+            landed, values = to_landed_type(column, array)
+            if values and column.name in self._job.table.key:
                 raise DataError(
-                    f"{self._job.table.source}: column '{column.name}' holds"
-                    f" {error.value} where {self._key(batch, error.row)}",
+                    f"{self._job.table.source}: the key's column '{column.name}' holds"
+                    f" {next(iter(values.values()))}",
                     "Parquet cannot hold it as its type; correct it in the source, or"
                     " make the column unconstrained numeric or text",
-                ) from None
-        return pa.RecordBatch.from_arrays(arrays, [c.name for c in self._job.columns])
-
-    def _key(self, batch: pa.RecordBatch, row: int) -> str:
-        values = (f"{name} = {batch.column(name)[row]}" for name in self._job.table.key)
-        return ", ".join(values)
-
-
-class UnlandableError(Exception):
-    """Row ``row`` of an array holds ``value``, which its landed type cannot hold."""
-
-    def __init__(self, row: int, value: str) -> None:
-        super().__init__(row, value)
-        self.row = row
-        self.value = value
+                )
+            for row, value in values.items():
+                found[row][column.name] = value
+            arrays.append(landed)
+        names = [c.name for c in self._job.columns]
+        arrays.append(_as_json(found, batch.num_rows))
+        return pa.RecordBatch.from_arrays(arrays, [*names, UNREADABLE_COLUMN])
 
 
-def to_landed_type(column: Column, array: pa.Array) -> pa.Array:
+def _as_json(found: Mapping[int, Mapping[str, str]], rows: int) -> pa.Array:
+    if not found:
+        return pa.nulls(rows, pa.string())
+    texts = (json.dumps(found[row]) if row in found else None for row in range(rows))
+    return pa.array(texts, pa.string())
+
+
+def to_landed_type(column: Column, array: pa.Array) -> tuple[pa.Array, dict[int, str]]:
     """``array``, as returned by the driver, in the type that lands.
 
-    Raises:
-        UnlandableError: for a NaN in a decimal, an infinite date or time.
+    A NaN in a decimal and an infinite date or time land as NULL; they are also returned, as
+    PostgreSQL writes them, by their row.
     """
     wanted = column.type.arrow
     if pa.types.is_decimal(wanted):
         return _to_decimal(array, wanted)
+    found: dict[int, str] = {}
     if pa.types.is_date32(wanted):
-        _check_from(array.view(pa.int32()), _FIRST_DAY)
+        array, found = _without_infinite(array, pa.int32(), _FIRST_DAY, _INFINITE_DAYS)
     elif pa.types.is_timestamp(wanted):
-        _check_from(array.view(pa.int64()), _FIRST_MICROSECOND)
-    return array if array.type == wanted else array.cast(wanted)
+        array, found = _without_infinite(
+            array, pa.int64(), _FIRST_MICROSECOND, _INFINITE_MICROSECONDS
+        )
+    return array if array.type == wanted else array.cast(wanted), found
 
 
-def _to_decimal(texts: pa.Array, wanted: pa.DataType) -> pa.Array:
+def _to_decimal(texts: pa.Array, wanted: pa.DataType) -> tuple[pa.Array, dict[int, str]]:
     try:
-        return texts.cast(wanted)
+        return texts.cast(wanted), {}
     except pa.ArrowInvalid:
         odd = pc.invert(pc.match_substring_regex(texts, r"^-?[0-9]+(\.[0-9]+)?$"))
-        row = pc.index(odd, True).as_py()
-        if row < 0:
-            raise
-        raise UnlandableError(row, str(texts[row])) from None
+        found = {row: str(texts[row]) for row in _rows(odd)}
+        return pc.if_else(odd, None, texts).cast(wanted), found
 
 
-def _check_from(integers: pa.Array, first: int) -> None:
+def _without_infinite(
+    array: pa.Array, integer: pa.DataType, first: int, names: Mapping[int, str]
+) -> tuple[pa.Array, dict[int, str]]:
+    integers = array.view(integer)
     low = pc.min(integers).as_py()
-    if low is not None and low < first:
-        row = pc.index(pc.less(integers, first), True).as_py()
-        raise UnlandableError(row, "infinity (or a time after the year 294246)")
+    if low is None or low >= first:
+        return array, {}
+    odd = pc.less(integers, first)
+    found = {
+        row: names.get(integers[row].as_py(), "a time after the year 294246") for row in _rows(odd)
+    }
+    return pc.if_else(odd, None, array), found
+
+
+def _rows(mask: pa.Array) -> list[int]:
+    """Where the mask is true; NULL is not."""
+    rows: list[int] = pc.indices_nonzero(mask.fill_null(False)).to_pylist()
+    return rows
 
 
 @contextmanager

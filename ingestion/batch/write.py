@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 
 from ingestion.batch.job import Job
 from ingestion.batch.snapshot import Snapshot
-from ingestion.catalog import SNAPSHOT_COLUMN
+from ingestion.catalog import SNAPSHOT_COLUMN, UNREADABLE_COLUMN
 from ingestion.column_types import Column
 from ingestion.tables import Table
 
@@ -104,7 +104,8 @@ class PartWriter:
         # A dictionary of one value costs nothing to fill and nothing to store.
         codes = pa.array(memoryview(bytes(batch.num_rows)), pa.int8())
         ids = pa.DictionaryArray.from_arrays(codes, pa.array([self._snapshot_id]))
-        return pa.RecordBatch.from_arrays([*batch.columns, ids], schema=self._schema)
+        *values, unreadable = batch.columns
+        return pa.RecordBatch.from_arrays([*values, ids, unreadable], schema=self._schema)
 
     def _open_part(self) -> None:
         self._sink = pa.BufferOutputStream()
@@ -126,10 +127,10 @@ class PartWriter:
 
 
 def landed_schema(columns: Iterable[Column]) -> pa.Schema:
-    """The Parquet schema: the source's columns and the snapshot's."""
+    """The Parquet schema: the source's columns, the snapshot's, the one of unreadable values."""
     fields = [pa.field(column.name, column.type.arrow) for column in columns]
     snapshot = pa.field(SNAPSHOT_COLUMN, pa.dictionary(pa.int8(), pa.string()))
-    return pa.schema([*fields, snapshot])
+    return pa.schema([*fields, snapshot, pa.field(UNREADABLE_COLUMN, pa.string())])
 
 
 def parquet_options(table: Table, columns: Sequence[Column]) -> dict[str, object]:
@@ -149,6 +150,7 @@ def parquet_options(table: Table, columns: Sequence[Column]) -> dict[str, object
         "use_dictionary": [
             *(c.name for c in columns if c.name not in deltas),
             SNAPSHOT_COLUMN,
+            UNREADABLE_COLUMN,
         ],
         "column_encoding": dict.fromkeys(deltas, "DELTA_BINARY_PACKED"),
         "write_statistics": [c.name for c in columns if c.name in skippable],

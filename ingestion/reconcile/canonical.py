@@ -69,7 +69,8 @@ _SIMPLE = {
     "boolean": _AS_TEXT,
     "text": _AS_TEXT,
     "date": (
-        "({} - date '1970-01-01')::text",
+        # Infinity minus a date is an error.
+        "CASE WHEN isfinite({0}) THEN ({0} - date '1970-01-01')::text ELSE {0}::text END",
         "CAST(date_diff('day', date '1970-01-01', {}) AS varchar)",
     ),
     "double": ("encode(float8send({}), 'hex')", "lower(to_hex(to_ieee754_64({})))"),
@@ -118,7 +119,8 @@ def _timestamps(name: str, column: Column, trino_type: str) -> tuple[str, str] |
     )
     fraction = f"CAST(substr(CAST({local} AS varchar), -6) AS bigint)"
     return (
-        f"(extract(epoch FROM {name}) * 1000000)::bigint::text",
+        f"CASE WHEN isfinite({name}) THEN (extract(epoch FROM {name}) * 1000000)::bigint::text"
+        f" ELSE {name}::text END",
         f"CAST({seconds} * 1000000 + {fraction} AS varchar)",
     )
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from ingestion.catalog import read_columns
 from ingestion.column_types import Column
 from ingestion.errors import MissingError, SettingsError
-from ingestion.postgres import connect_reader, plain_errors, quote_identifier
+from ingestion.postgres import connect_reader, plain_errors, quote_identifier, quote_literal
 from ingestion.reconcile.canonical import ColumnPair, IncomparableError, pair
 from ingestion.reconcile.compare import (
     ColumnResult,
@@ -33,7 +33,8 @@ class TableResult:
 
     ``in_both`` are the keys that are both in silver and among the rejected,
     ``left_out`` counts the keys that changed since silver was built and were not compared:
-    None if all were.
+    None if all were. ``stale`` are the keys whose current values silver cannot hold, and
+    ``not_compared`` the columns that only the source has; neither is judged.
     """
 
     table: str
@@ -43,13 +44,16 @@ class TableResult:
     differences: list[Difference]
     in_both: list[str]
     left_out: int | None = None
+    stale: tuple[str, ...] = ()
+    not_compared: tuple[str, ...] = ()
 
     @property
     def equal(self) -> bool:
         """Whether source and silver hold the same, each key in one place."""
         same = self.source_rows == self.silver_rows and all(c.equal for c in self.columns)
         # The sums cover the rows that were left out, too: then the differences decide.
-        return (same or (self.left_out is not None and not self.differences)) and not self.in_both
+        left_some_out = self.left_out is not None or self.stale
+        return bool(same or (left_some_out and not self.differences)) and not self.in_both
 
 
 def reconcile_table(
@@ -78,7 +82,8 @@ def reconcile_table(
     connection.set_session(isolation_level="REPEATABLE READ", readonly=True)
     try:
         with plain_errors("reading the catalog"), connection.cursor() as cursor:
-            columns = read_columns(cursor, table)
+            found = read_columns(cursor, table)
+        columns, not_compared = _split(trino, table, table.reconcile, found)
         pairs = _pairs(trino, table.reconcile, columns)
         keys = [column for column in pairs if column.name in table.key]
         quoted = [quote_identifier(column.name) for column in columns]
@@ -90,10 +95,19 @@ def reconcile_table(
         recent = (
             _changed_keys(settings, trino, table, keys, changes) if differ and changes else None
         )
-        found = find_differences(names, source, silver, limit, recent or ()) if differ else []
-        in_both = _in_both(trino, table.reconcile, table.key, limit)
-        left_out = None if recent is None else len(recent)
-        return TableResult(table.name, source_rows, silver_rows, sums, found, in_both, left_out)
+        stale = _stale_keys(trino, table.name, table.reconcile)
+        leave_out = (recent or set()) | {f"V{key}" for key in stale}
+        return TableResult(
+            table.name,
+            source_rows,
+            silver_rows,
+            sums,
+            find_differences(names, source, silver, limit, leave_out) if differ else [],
+            _in_both(trino, table.reconcile, table.key, limit),
+            None if recent is None else len(recent),
+            stale,
+            not_compared,
+        )
     finally:
         connection.close()
 
@@ -114,6 +128,32 @@ def _changed_keys(
     types = trino.columns(table.reconcile.silver)
     typed = [Key(column, types[column.name.lower()]) for column in key]
     return unfolded_keys(trino, changes, table.reconcile.progress, typed)
+
+
+def _stale_keys(trino: Trino, name: str, tables: Reconcile) -> tuple[str, ...]:
+    """The keys of the rows whose newest values silver cannot hold."""
+    if tables.unreadable is None:
+        return ()
+    rows = trino.query(
+        f"SELECT DISTINCT row_key FROM {tables.unreadable}"
+        f" WHERE table_name = {quote_literal(name)} ORDER BY row_key"
+    )
+    return tuple(str(key) for (key,) in rows)
+
+
+def _split(
+    trino: Trino, table: Table, tables: Reconcile, columns: Sequence[Column]
+) -> tuple[list[Column], tuple[str, ...]]:
+    """The columns that silver has, and the names of those that it does not have (yet)."""
+    types = trino.columns(tables.silver)
+    if not types:
+        raise MissingError(f"table {tables.silver} does not exist in Trino", "run dbt first")
+    lacking = tuple(column.name for column in columns if column.name.lower() not in types)
+    if key := [name for name in table.key if name in lacking]:
+        raise MissingError(
+            f"{tables.silver} lacks the key's column {key[0]!r}", "add it to the dbt model"
+        )
+    return [column for column in columns if column.name not in lacking], lacking
 
 
 def _pairs(trino: Trino, tables: Reconcile, columns: Sequence[Column]) -> list[ColumnPair]:

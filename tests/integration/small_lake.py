@@ -68,6 +68,7 @@ select
     timestamp '2024-01-01 00:00:00.000000' as created_at,
     updated_at,
     cast(snapshot_id as varchar) as _snapshot_id,
+    cast(null as varchar) as _unreadable,
     dt
 from (
     values

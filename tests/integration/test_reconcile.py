@@ -186,7 +186,7 @@ def test_all_types_compare_at_their_limits(corner: Any) -> None:
 @pytest.mark.parametrize(
     ("columns", "complaint"),
     [
-        ("id, note, at", "lacks the source's column 'money'"),
+        ("money, note, at", "lacks the key's column 'id'"),
         (
             "id, CAST(money AS varchar) AS money, note, at",
             r"numeric\(12,2\) in the source but varchar in iceberg",
@@ -223,3 +223,41 @@ def test_rejected_columns_of_another_type_are_refused(
     corner.configure("t", reconcile={"silver": silver, "rejected": name})
     with pytest.raises(IngestionError, match=complaint.format(name)):
         reconcile(corner)
+
+
+def test_a_column_that_silver_lacks_is_named_and_the_others_are_compared(
+    corner: Any, silver: str
+) -> None:
+    corner.sql(f"ALTER TABLE {corner.schema}.t ADD COLUMN branch text DEFAULT 'north'")
+    result = reconcile(corner)
+    assert (result.equal, result.not_compared) == (True, ("branch",))
+    assert "not compared, for silver lacks them: branch" in run(corner).stdout
+    corner.trino.query(f"UPDATE {silver} SET money = 0 WHERE id = 42")
+    assert found(reconcile(corner)) == [("42", "money", "42.25", "0.00", "differs")]
+
+
+def test_a_row_that_cannot_be_read_is_listed_and_not_judged(corner: Any, silver: str) -> None:
+    corner.sql(
+        f"UPDATE {corner.schema}.t SET money = 'NaN', at = 'infinity' WHERE id = 7",
+        f"INSERT INTO {corner.schema}.t (id, at) VALUES (9999, '-infinity')",
+    )
+    name = f"{corner.silver}.unreadable_changes"
+    table = corner.entries[-1]["name"]
+    corner.trino.query(
+        f"CREATE TABLE {name} AS SELECT '{table}' AS table_name, row_key"
+        " FROM (VALUES varchar '7', '9999') AS stale (row_key)"
+    )
+    entry = corner.entries.pop()
+    corner.configure("t", reconcile={**entry["reconcile"], "unreadable": name})
+    result = reconcile(corner)
+    assert (result.equal, result.stale) == (True, ("7", "9999"))
+    told = run(corner)
+    assert told.returncode == 0
+    assert "2 rows, the first: 7, 9999" in " ".join(told.stdout.split())
+
+    entry = corner.entries.pop()
+    corner.configure("t", reconcile={**entry["reconcile"], "stale_keys": "error"})
+    assert run(corner).returncode == 1
+    # What differs for another reason is a difference.
+    corner.trino.query(f"DELETE FROM {silver} WHERE id = 8")
+    assert found(reconcile(corner)) == [("8", "", None, None, "missing in silver")]

@@ -1,17 +1,28 @@
-{#- Of older days nothing is needed any more: the newest full snapshot of the
-    run before is the oldest that can still count. -#}
+{#- Manifests of older days are known: nothing lands any more before the day of the
+    newest full snapshot of the run before. -#}
 {% set before = remembered(this.identifier) %}
+{% set since = value_of(
+    "select coalesce(min(newest), date '1970-01-01') from (select max(dt) as newest from "
+    ~ before ~ " where snapshot_mode = 'full' group by table_name)", "1970-01-01"
+) if before else none %}
+
+{% set columns = "table_name, snapshot_id, snapshot_mode, snapshot_lsn, snapshot_xmin,"
+    ~ " snapshot_xmax, snapshot_xip, row_count, taken_at, dt" %}
 
 with
 
 snapshots as (
 
-    select * from {{ ref('stg_batch_snapshots') }}
-    {% if before %}
-        where dt >= date '{{ value_of(
-            "select coalesce(min(dt), date '1970-01-01') from " ~ before,
-            "1970-01-01"
-        ) }}'
+    select
+        {{ columns }}
+    from {{ ref('stg_batch_snapshots') }}
+    {% if since %}
+        where dt >= date '{{ since }}'
+        union all
+        select
+            {{ columns }}
+        from {{ before }}
+        where dt < date '{{ since }}'
     {% endif %}
 
 ),
@@ -43,6 +54,9 @@ effective_snapshots as (
         snapshot_xmax,
         snapshot_xip,
 
+        ---------- whether the state may rest on it
+        coalesce(snapshot_id >= newest_full_id, false) as is_effective,
+
         ---------- numerics
         row_count,
 
@@ -53,7 +67,6 @@ effective_snapshots as (
         dt
 
     from with_newest_full
-    where snapshot_id >= newest_full_id
 
 )
 

@@ -4,6 +4,7 @@
 {% set snapshots = ref('int_batch_snapshots__effective') %}
 {% set state = remembered('int_loan_applications__state') %}
 {% set progress = remembered_progress() %}
+{% set unreadable = remembered('int_loan_applications__unreadable') if progress %}
 {% set all_are_meant = not progress or value_of(
     "select count(*) > 0 from ("
     ~ "select snapshot_id from " ~ snapshots
@@ -25,7 +26,7 @@ landed as (
 claims as (
 
     select
-        claim,
+        if(unreadable is null, claim, 'unreadable ' || claim) as claim,
         application_id,
         is_deleted,
         lsn,
@@ -54,6 +55,25 @@ claims as (
         {% if not all_are_meant %}
             where application_id in (select landed.application_id from landed)
         {% endif %}
+    {% endif %}
+    {% if unreadable %}
+        union all
+        select
+            'unreadable row' as claim,
+            application_id,
+            false as is_deleted,
+            cast(null as bigint) as lsn,
+            cast(null as bigint) as tx_id,
+            snapshot_id,
+            cast(null as varchar) as version_id,
+            cast(null as timestamp(6) with time zone) as changed_at,
+            known_at,
+            {%- for column in loan_columns() %}
+            cast(null as {{ column.type }}) as {{ column.name }}
+            {{- ',' if not loop.last }}
+            {%- endfor %}
+        from {{ unreadable }}
+        where snapshot_id is not null
     {% endif %}
 
 )

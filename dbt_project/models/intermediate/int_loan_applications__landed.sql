@@ -54,6 +54,7 @@ new_rows as (
         cast(null as bigint) as object_end,
         cast(null as varchar) as _object,
         cast(null as varchar) as problem,
+        applications.unreadable,
         {{ loan_attributes('applications') }}
     from applications
     inner join new_snapshots
@@ -80,6 +81,7 @@ new_events as (
         object_end,
         _object,
         problem,
+        unreadable,
         {{ loan_attributes() }}
     from changes
     where
@@ -95,7 +97,25 @@ landed as (
     {% if before %}
         union all
         -- A late change must still be compared with every TRUNCATE after it.
-        select * from {{ before }}
+        select
+            claim,
+            application_id,
+            is_deleted,
+            lsn,
+            tx_id,
+            snapshot_id,
+            changed_at,
+            known_at,
+            topic_id,
+            partition,
+            object_start,
+            object_end,
+            _object,
+            problem,
+            -- No `unreadable` of `before`: the version that made it may not have had one.
+            null as unreadable,
+            {{ loan_attributes() }}
+        from {{ before }}
         where claim = 'truncate'
     {% endif %}
 

@@ -114,4 +114,5 @@ progress as (
 )
 
 -- depends_on: {{ ref('int_loan_applications__versions') }}
+-- depends_on: {{ ref('int_loan_applications__unreadable') }}
 select * from progress

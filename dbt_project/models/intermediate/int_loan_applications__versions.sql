@@ -1,11 +1,13 @@
 {#- Existing rows before the lowest landed lsn are not affected. -#}
 {% do check_full_refresh(['int_loan_applications__landed']) %}
+{% set progress = remembered_progress() %}
+{% set is_of_interest = "(is_effective or snapshot_id not in (select input_id from "
+    ~ progress ~ "))" if progress else "true" %}
 {% set since = value_of(
     "select coalesce(min(lsn), 0) from (select lsn from "
     ~ ref('int_loan_applications__landed') ~ " union all select snapshot_lsn from "
-    ~ ref('int_batch_snapshots__effective') ~ ")", 0
+    ~ ref('int_batch_snapshots__effective') ~ " where " ~ is_of_interest ~ ")", 0
 ) %}
-{% set progress = remembered_progress() %}
 
 with
 
@@ -18,7 +20,7 @@ landed as (
 snapshots as (
 
     select * from {{ ref('int_batch_snapshots__effective') }}
-    where table_name = 'loan_applications'
+    where table_name = 'loan_applications' and {{ is_of_interest }}
 
 ),
 
@@ -48,7 +50,7 @@ events as (
             order by known_at
         ) as repetition
     from landed
-    where claim = 'event'
+    where claim = 'event' and unreadable is null
 
 ),
 

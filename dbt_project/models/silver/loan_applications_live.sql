@@ -71,7 +71,19 @@ ranked_changes as (
             order by lsn desc
         ) as age
     from changes
-    where claim = 'event'
+    where claim = 'event' and unreadable is null
+
+),
+
+-- A full snapshot in which an application's row cannot be read does not say that it is gone.
+unreadable_rows as (
+
+    select
+        application_id,
+        max(snapshot_id) as snapshot_id
+    from {{ ref('int_loan_applications__unreadable') }}
+    where snapshot_id is not null
+    group by application_id
 
 ),
 
@@ -126,9 +138,18 @@ judged as (
         on state.application_id = change.application_id
     cross join newest_truncate
     cross join newest_full
+    left join unreadable_rows
+        on change.application_id = unreadable_rows.application_id
     left join snapshots
         on
-            coalesce(state._snapshot_id, newest_full.snapshot_id)
+            coalesce(
+                state._snapshot_id,
+                if(
+                    newest_full.snapshot_id
+                    > coalesce(unreadable_rows.snapshot_id, ''),
+                    newest_full.snapshot_id
+                )
+            )
             = snapshots.snapshot_id
 
 ),

@@ -36,8 +36,22 @@ renamed as (
         cast(loan_status as integer) as loan_status,
 
         ---------- timestamps
-        with_timezone(created_at, 'UTC') as created_at,
-        with_timezone(updated_at, 'UTC') as updated_at,
+        if(
+            {{ is_readable_time('created_at') }},
+            with_timezone(created_at, 'UTC')
+        ) as created_at,
+        if(
+            {{ is_readable_time('updated_at') }},
+            with_timezone(updated_at, 'UTC')
+        ) as updated_at,
+
+        ---------- quality
+        if(
+            _unreadable is not null
+            or not {{ is_readable_time('created_at') }}
+            or not {{ is_readable_time('updated_at') }},
+            {{ unreadable_in_row('_unreadable', loan_columns()) }}
+        ) as unreadable,
 
         ---------- partition
         dt

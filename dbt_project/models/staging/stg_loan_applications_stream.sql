@@ -14,36 +14,52 @@ parsed as (
 
     select
         *,
+        try(cast(json_parse(after) as map (varchar, json))) as raw,
         try(cast(json_parse(after) as row(
-            person_age integer,
-            person_gender varchar,
-            person_education varchar,
-            person_income decimal(12, 2),
-            person_emp_exp integer,
-            person_home_ownership varchar,
-            loan_amnt decimal(12, 2),
-            loan_intent varchar,
-            loan_int_rate decimal(5, 2),
-            loan_percent_income decimal(5, 2),
-            cb_person_cred_hist_length integer,
-            credit_score integer,
-            previous_loan_defaults_on_file varchar,
-            loan_status integer,
-            created_at varchar,
-            updated_at varchar
-        ))) as image,
+            {%- for column in loan_columns() %}
+            {{ column.name }} {{ 'varchar' if 'timestamp' in column.type else column.type }}
+            {{- ',' if not loop.last }}
+            {%- endfor %}
+        ))) as image
+    from source
+
+),
+
+timed as (
+
+    select
+        *,
         array_except(
             array[
-                'person_age', 'person_gender', 'person_education',
-                'person_income', 'person_emp_exp', 'person_home_ownership',
-                'loan_amnt', 'loan_intent', 'loan_int_rate',
-                'loan_percent_income', 'cb_person_cred_hist_length',
-                'credit_score', 'previous_loan_defaults_on_file',
-                'loan_status', 'created_at', 'updated_at'
+                {%- for column in loan_columns() %}
+                '{{ column.name }}'{{ ',' if not loop.last }}
+                {%- endfor %}
             ],
-            map_keys(cast(json_parse(after) as map (varchar, json)))
-        ) as missing_columns
-    from source
+            map_keys(raw)
+        ) as missing_columns,
+        {{ to_time('image.created_at') }} as created_at,
+        {{ to_time('image.updated_at') }} as updated_at
+    from parsed
+
+),
+
+-- Column by column only where the row as a whole cannot be read.
+judged as (
+
+    select
+        *,
+        if(
+            op in ('c', 'u', 'r')
+            and (
+                image is null
+                or cardinality(missing_columns) > 0
+                or (created_at is null and image.created_at is not null)
+                or (updated_at is null and image.updated_at is not null)
+                or after like '%"__debezium_unavailable_value"%'
+            ),
+            {{ unreadable_in_change('raw', loan_columns()) }}
+        ) as unreadable
+    from timed
 
 ),
 
@@ -51,14 +67,17 @@ renamed as (
 
     select
         ---------- ids
-        cast(json_extract_scalar(key, '$.application_id') as bigint)
+        try_cast(json_extract_scalar(key, '$.application_id') as bigint)
             as application_id,
 
         ---------- what kind
         case
             when problem is not null then 'dead letter'
             when op = 't' then 'truncate'
-            when json_extract_scalar(key, '$.application_id') is null
+            when
+                try_cast(
+                    json_extract_scalar(key, '$.application_id') as bigint
+                ) is null
                 then 'without key'
             else 'event'
         end as claim,
@@ -87,14 +106,8 @@ renamed as (
         image.loan_status,
 
         ---------- timestamps
-        cast(
-            from_iso8601_timestamp_nanos(image.created_at)
-            as timestamp(6) with time zone
-        ) as created_at,
-        cast(
-            from_iso8601_timestamp_nanos(image.updated_at)
-            as timestamp(6) with time zone
-        ) as updated_at,
+        created_at,
+        updated_at,
         with_timezone(committed_at, 'UTC') as changed_at,
         with_timezone(landed_at, 'UTC') as known_at,
 
@@ -111,29 +124,27 @@ renamed as (
         _object,
 
         ---------- quality
+        unreadable,
         case
             when problem is not null then problem
             when op = 't' then null
-            when json_extract_scalar(key, '$.application_id') is null
+            when
+                try_cast(
+                    json_extract_scalar(key, '$.application_id') as bigint
+                ) is null
                 then 'the key has no application_id'
             when op = 'd' then null
-            when after is null then 'the event has no row'
             when cardinality(missing_columns) > 0
                 then
                     'the source no longer has '
                     || array_join(missing_columns, ', ')
-            when after like '%"__debezium_unavailable_value"%'
-                then
-                    'a long value was not sent: the table needs'
-                    || ' REPLICA IDENTITY FULL'
-            when image is null then 'a value does not fit its column''s type'
         end as problem,
 
         ---------- partition
         dt,
         hour
 
-    from parsed
+    from judged
 
 )
 

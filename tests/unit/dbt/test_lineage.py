@@ -78,7 +78,7 @@ def test_the_source_is_described_as_it_is(manifest: Manifest) -> None:
 
 def test_bronze_has_the_columns_of_the_source(manifest: Manifest) -> None:
     columns = sources(manifest, "bronze")["loan_applications"]["columns"]
-    assert tuple(columns) == (*TABLE_COLUMNS, "_snapshot_id", "dt")
+    assert tuple(columns) == (*TABLE_COLUMNS, "_snapshot_id", "_unreadable", "dt")
 
 
 def test_links_of_the_overview_lead_somewhere(manifest: Manifest) -> None:

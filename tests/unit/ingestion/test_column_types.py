@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingestion.batch.read import UnlandableError, to_landed_type
+from ingestion.batch.read import to_landed_type
 from ingestion.column_types import Column, column_type
 
 
@@ -56,7 +56,8 @@ def test_a_numeric_of_any_precision_and_scale_is_exact(
     value = Decimal(f"{digits}E{-scale}")  # scaleb() would round to 28 digits
     text = format(value, "f")
     column = Column("x", "", f"numeric({precision},{scale})")
-    landed = to_landed_type(column, pa.array([text, None]))
+    landed, unreadable = to_landed_type(column, pa.array([text, None]))
+    assert unreadable == {}
     if pa.types.is_string(landed.type):
         assert landed.to_pylist() == [text, None]
     else:
@@ -64,19 +65,31 @@ def test_a_numeric_of_any_precision_and_scale_is_exact(
 
 
 @pytest.mark.parametrize(
-    ("source", "array", "row"),
+    ("source", "array", "unreadable"),
     [
-        ("numeric(5,2)", pa.array(["1", None, "NaN"]), 2),
-        ("date", pa.array([0, None, -2147472692], pa.int32()).cast(pa.date32()), 2),
-        ("timestamp without time zone", pa.array([-(2**63) + 9], pa.timestamp("us")), 0),
+        ("numeric(5,2)", pa.array(["1", None, "NaN"]), {2: "NaN"}),
+        (
+            "date",
+            pa.array([0, None, -2147472692, -2147472691], pa.int32()).cast(pa.date32()),
+            {2: "infinity", 3: "-infinity"},
+        ),
+        (
+            "timestamp without time zone",
+            pa.array([-(2**63) + 9, 0], pa.timestamp("us")),
+            {0: "a time after the year 294246"},
+        ),
     ],
 )
-def test_what_cannot_land_is_found(source: str, array: pa.Array, row: int) -> None:
-    with pytest.raises(UnlandableError) as failure:
-        to_landed_type(Column("x", source, source), array)
-    assert failure.value.row == row
+def test_what_cannot_land_is_null_and_named(
+    source: str, array: pa.Array, unreadable: dict[int, str]
+) -> None:
+    landed, found = to_landed_type(Column("x", source, source), array)
+    assert found == unreadable
+    assert [row for row in range(len(array)) if landed[row].as_py() is None] == sorted(
+        {*unreadable, *(row for row in range(len(array)) if not array[row].is_valid)}
+    )
 
 
 def test_the_first_day_that_postgresql_knows_lands() -> None:
     first = pa.array([-2_440_588], pa.int32()).cast(pa.date32())
-    assert to_landed_type(Column("x", "date", "date"), first) is first
+    assert to_landed_type(Column("x", "date", "date"), first) == (first, {})
