@@ -41,6 +41,7 @@ REFUSED = Counter("scoring_refused", "Requests without a decision", ["status"])
 MODEL_VERSION = Gauge("scoring_model_version", "The version that decides; 0 if there is none")
 
 REFUSALS: dict[int | str, dict[str, Any]] = {
+    400: {"model": Refusal, "description": "The body is no JSON"},
     401: {"model": Refusal, "description": "The token is missing or wrong"},
     404: {"model": Refusal, "description": "The online store has nothing of the application"},
     413: {"model": Refusal, "description": "The body is too large"},

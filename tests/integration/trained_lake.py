@@ -39,6 +39,7 @@ select
     updated_at as created_at,
     updated_at,
     cast('full-2' as varchar) as _snapshot_id,
+    cast(null as varchar) as _unreadable,
     date '2026-01-02' as dt
 from (
     select
