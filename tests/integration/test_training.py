@@ -1,9 +1,6 @@
 """From the lake to a champion and its scores, on a small lake of the test's own."""
 
 import os
-import subprocess
-import sys
-import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,102 +9,25 @@ import pytest
 import yaml
 from playwright.sync_api import Browser, expect
 
-from infra.paths import REPO
 from ml import registry as ml_registry
-from ml.settings import DEFAULT_FILE, load_settings
+from ml.settings import load_settings
 from tests.integration.served_lake import served
-from tests.integration.small_lake import SmallLake, small_lake
+from tests.integration.small_lake import SmallLake
+from tests.integration.trained_lake import decided_lake, environment_of, ml, write_settings
 from tests.stack import delete_objects, objects_administrator
 
 pytestmark = pytest.mark.slow
 
-# 3,000 applications over four months, decided by amount, income and chance.
-APPLICATIONS = """
-create table {bronze}.loan_applications as
-select
-    application_id,
-    20 + cast(mod(chance, 40) as integer) as person_age,
-    if(mod(chance, 2) = 0, 'female', 'male') as person_gender,
-    element_at(array['High School', 'Bachelor', 'Master'], cast(mod(chance, 3) as integer) + 1)
-        as person_education,
-    cast(income as decimal(12, 2)) as person_income,
-    cast(mod(chance, 17) as integer) as person_emp_exp,
-    element_at(array['RENT', 'OWN', 'MORTGAGE'], cast(mod(chance, 7) / 3 as integer) + 1)
-        as person_home_ownership,
-    cast(amount as decimal(12, 2)) as loan_amnt,
-    element_at(array['MEDICAL', 'VENTURE', 'PERSONAL'], cast(mod(chance, 11) / 4 as integer) + 1)
-        as loan_intent,
-    cast(5 + mod(chance, 1500) / 1e2 as decimal(5, 2)) as loan_int_rate,
-    cast(least(round(amount / income, 2), 9) as decimal(5, 2)) as loan_percent_income,
-    cast(2 + mod(chance, 13) as integer) as cb_person_cred_hist_length,
-    cast(400 + mod(chance, 401) as integer) as credit_score,
-    if(defaulted, 'Yes', 'No') as previous_loan_defaults_on_file,
-    cast(if(not defaulted and wish > luck, 1, 0) as smallint) as loan_status,
-    updated_at as created_at,
-    updated_at,
-    cast('full-2' as varchar) as _snapshot_id,
-    cast(null as varchar) as _unreadable,
-    date '2026-01-02' as dt
-from (
-    select
-        *,
-        mod(chance, 5) = 0 as defaulted,
-        1 / (1 + exp(2.5 - 12 * amount / income)) as wish,
-        mod(bitwise_right_shift(chance, 9), 1000) / 1e3 as luck
-    from (
-        select
-            application_id,
-            chance,
-            30000e0 + mod(bitwise_right_shift(chance, 5), 70000) as income,
-            1000e0 + mod(bitwise_right_shift(chance, 13), 24000) as amount,
-            timestamp '2024-01-01 00:00:00.000000' + application_id * interval '55' minute
-                as updated_at
-        from (
-            select
-                application_id,
-                bitwise_and(
-                    from_big_endian_64(xxhash64(to_big_endian_64(application_id))),
-                    4611686018427387903
-                ) as chance
-            from unnest(sequence(bigint '1', bigint '3000')) as keys (application_id)
-        )
-    )
-)
-"""
-
 
 @pytest.fixture(scope="module")
 def lake() -> Iterator[SmallLake]:
-    with small_lake() as lake:
-        lake.query(f"drop table {lake.bronze}.loan_applications")
-        lake.query(APPLICATIONS.format(bronze=lake.bronze))
-        lake.query(
-            f"create table {lake.bronze}.manifests as select * from {lake.bronze}.batch_snapshots"
-        )
-        lake.query(f"drop table {lake.bronze}.batch_snapshots")
-        lake.query(
-            f"create table {lake.bronze}.batch_snapshots as select * from {lake.bronze}.manifests"
-            " where snapshot_id = 'full-2'"
-        )
-        lake.make_tables()
+    with decided_lake() as lake:
         yield lake
 
 
 @pytest.fixture(scope="module")
 def settings(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The project's settings with a model of the test's own, and a short search."""
-    content = yaml.safe_load(DEFAULT_FILE.read_text())
-    content["model"] = f"test_{uuid.uuid4().hex[:8]}"
-    content["tracking"]["experiment"] = content["model"]
-    content["training"] |= {"trials": 2, "folds": 2, "maximum_rounds": 40, "patience": 5}
-    content["interval"]["resamples"] = 20
-    content["gates"] |= {"minimum_auc": 0.7, "maximum_ece": 0.2, "minimum_month_auc": 0.5}
-    content["gates"]["minimum_selection_ratio"] = {"gender": 0.5}
-    content["gates"]["maximum_true_positive_difference"] = {"gender": 0.3}
-    content["gates"]["maximum_noise_loss"] = 0.1
-    file = tmp_path_factory.mktemp("ml") / "settings.yml"
-    file.write_text(yaml.safe_dump(content))
-    return file
+    return write_settings(tmp_path_factory.mktemp("ml"))
 
 
 @pytest.fixture(scope="module")
@@ -116,12 +36,7 @@ def stack_of_lake(
 ) -> Iterator[dict[str, str]]:
     """The environment in which our commands meet the small lake."""
     with served(lake, tmp_path_factory.mktemp("feast")):
-        yield {
-            **os.environ,
-            "SILVER_SCHEMA": f"{lake.prefix}silver",
-            "NO_COLOR": "1",
-            "COLUMNS": "160",
-        }
+        yield environment_of(lake)
 
 
 @pytest.fixture(scope="module")
@@ -129,13 +44,6 @@ def trained(stack_of_lake: dict[str, str], settings: Path) -> str:
     done = ml(stack_of_lake, "train", "--settings", str(settings))
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
-
-
-def ml(env: dict[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-O", "-m", "ml", *arguments]
-    return subprocess.run(
-        command, cwd=REPO, env=env, text=True, capture_output=True, check=False, timeout=300
-    )
 
 
 @pytest.fixture
