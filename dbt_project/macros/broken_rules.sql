@@ -41,3 +41,21 @@
         {%- do names.append(rule.name) -%}
     {%- endfor -%}
 {%- endmacro %}
+
+{#
+    A query for one text of all that decides whether a row is rejected: it differs if a
+    predicate or an accepted value does. The state asks the rules of a row when it lands;
+    when they have changed, of all rows.
+#}
+{% macro rules_in_force() -%}
+    {%- set predicates = [] -%}
+    {%- for rule in var('loan_application_rules') if rule.severity == 'reject' -%}
+        {%- do predicates.append([rule.name, rule.predicate]) -%}
+    {%- endfor -%}
+    select
+        '{{ local_md5(tojson(predicates)) }} '
+        || to_hex(md5(to_utf8(json_format(cast(
+            array_sort(array_agg(row(attribute, value))) as json
+        )))))
+    from {{ ref('accepted_values') }}
+{%- endmacro %}

@@ -23,6 +23,30 @@
     ]) }}
 {%- endmacro %}
 
+{# Their names as an array of texts. #}
+{% macro loan_column_names() -%}
+    array['{{ loan_columns() | map(attribute='name') | join("', '") }}']
+{%- endmacro %}
+
+{# They as one ROW, as an event has them: a time is a text. #}
+{% macro loan_row_type() -%}
+    {%- set fields = [] -%}
+    {%- for column in loan_columns() -%}
+        {%- do fields.append(
+            column.name ~ ' ' ~ ('varchar' if 'timestamp' in column.type else column.type)
+        ) -%}
+    {%- endfor -%}
+    row({{ fields | join(', ') }})
+{%- endmacro %}
+
+{# They in a SELECT, all null. #}
+{% macro no_loan_attributes() -%}
+    {%- for column in loan_columns() -%}
+    cast(null as {{ column.type }}) as {{ column.name }}
+    {{- ',\n            ' if not loop.last }}
+    {%- endfor -%}
+{%- endmacro %}
+
 {#
     These columns in a SELECT. `of` is the relation that they come from, `prefix`
     goes before their names. Where `unless` is true they are null, or the columns

@@ -1,6 +1,6 @@
 -- Bronze holds as many rows of a snapshot as its manifest promised. A lost part
--- fails here, before silver is rebuilt without its rows. Of older snapshots that have
--- been folded in, silver needs nothing more.
+-- fails here, before silver is rebuilt without its rows. Of older snapshots
+-- that have been folded in, silver needs nothing more.
 {% set progress = remembered_progress() %}
 with
 

@@ -227,3 +227,40 @@ def test_a_value_that_silver_cannot_hold_stops_no_other(own_lake: SmallLake) -> 
     own_lake.make_tables("--select", "+silver")
     assert scores(own_lake) == before | {2: 652, 3: 653, 5: 655}
     assert own_lake.query(listed.format(own_lake.silver)) == []
+
+
+def test_changed_rules_count_for_all_that_has_landed(own_lake: SmallLake, project: Path) -> None:
+    """After the tests above."""
+    tables = ("--select", "+silver", "--exclude-resource-type", "test", "unit_test")
+    own_lake.land_change(2, "u", 300, json.dumps(AFTER | {"person_education": "PhD"}))
+    own_lake.make_tables(*tables[:2])
+    assert 2 not in scores(own_lake)
+    with (project / "seeds/accepted_values.csv").open("a") as seed:
+        seed.write("person_education,PhD,0\n")
+    replace(
+        project / "dbt_project.yml", "predicate: person_age > 100", "predicate: person_age > 29"
+    )
+
+    assert own_lake.dbt("build", *tables, project=project).returncode == 0
+    broken = {
+        tuple(rules)
+        for (rules,) in own_lake.query(
+            f"select broken_rules from {own_lake.silver}.rejected_loan_applications"
+        )
+    }
+    assert (scores(own_lake), broken) == ({}, {("age_over_100",)})
+    accepted = f"select count(*) from {own_lake.silver}.loan_application_history where is_accepted"
+    assert own_lake.query(accepted) == [[0]]
+
+    # Back again.
+    own_lake.make_tables(*tables[:2])
+    assert scores(own_lake)
+    assert 2 not in scores(own_lake)
+
+
+def test_a_dry_run_that_would_empty_tables_is_refused(own_lake: SmallLake) -> None:
+    before = scores(own_lake)
+    build = own_lake.dbt("build", "--empty")
+    assert build.returncode == 2
+    assert "--empty would replace tables that people read" in build.stdout
+    assert scores(own_lake) == before

@@ -25,11 +25,14 @@ SPOILED = (
     " from generate_series(1, 200) as n) where application_id = 5",
     "update loan_applications set credit_score = 555 where application_id = 5",
     "update loan_applications set credit_score = 666 where application_id = 6",
+    # It can be read; no version began in 2099, nor do those that follow.
+    "update loan_applications set updated_at = '2099-01-01Z' where application_id = 7",
 )
 CORRECTED = (
     "update loan_applications set updated_at = '2024-01-01Z', created_at = '2024-01-01Z',"
     " person_income = 60000, loan_intent = 'PERSONAL', credit_score = 444"
     " where application_id <= 5",
+    "update loan_applications set credit_score = 777 where application_id = 7",
 )
 COLUMNS = {1: "updated_at", 2: "person_income", 3: "updated_at", 4: "created_at"}
 
@@ -95,6 +98,15 @@ def unreadable(lake: ShownLake) -> dict[int, tuple[str, str]]:
     return {int(key): (column, reason) for key, column, reason in rows}
 
 
+def begins(lake: ShownLake, key: int) -> list[bool]:
+    """Of each version, in order, whether it began in the past."""
+    rows = lake.query(
+        f"select valid_from < current_timestamp from {lake.silver}.loan_application_history"
+        f" where application_id = {key} order by version_number"
+    )
+    return [began for (began,) in rows]
+
+
 def reconcile(lake: ShownLake) -> Any:
     names = Reconcile(
         silver=f"{lake.silver}.{TABLE}",
@@ -116,7 +128,7 @@ def test_changes_that_cannot_be_read(scene: Scene, lake: ShownLake) -> None:
     assert scores(lake) == expected
     found = unreadable(lake)
     assert {key: column for key, (column, _) in found.items()} == COLUMNS | {5: "loan_intent"}
-    assert found[2][1] == 'does not fit decimal(12, 2): "NaN"'
+    assert found[2][1] == 'does not fit decimal(12, 2): "NAN"'
     assert "REPLICA IDENTITY FULL" in found[5][1]
     told = lake.dbt("test", "--select", "unreadable_changes")
     assert (told.returncode, "WARN 5 all_changes_can_be_read" in told.stdout) == (0, True)
@@ -125,7 +137,7 @@ def test_changes_that_cannot_be_read(scene: Scene, lake: ShownLake) -> None:
 
     lake.show(scene.corrected[1])
     lake.run()
-    assert scores(lake) == expected | dict.fromkeys(range(1, 6), 444)
+    assert scores(lake) == expected | dict.fromkeys(range(1, 6), 444) | {7: 777}
     assert unreadable(lake) == {}
     assert reconcile(lake).equal
 
@@ -147,9 +159,10 @@ def test_batch_rows_that_cannot_be_read(scene: Scene, lake: ShownLake) -> None:
 
     lake.show(scene.corrected[0])
     lake.run()
-    assert scores(lake) == expected | dict.fromkeys(range(1, 6), 444)
+    assert scores(lake) == expected | dict.fromkeys(range(1, 6), 444) | {7: 777}
     assert unreadable(lake) == {}
     assert reconcile(lake).equal
+    assert begins(lake, 7) == [True] * 3
 
 
 def test_what_one_path_could_not_read_the_other_clears(scene: Scene, lake: ShownLake) -> None:

@@ -1,13 +1,13 @@
-{#- Manifests of older days are known: nothing lands any more before the day of the
-    newest full snapshot of the run before. -#}
+{#- Manifests of older days are known: nothing lands any more before the day of
+    the newest full snapshot of the run before. -#}
 {% set before = remembered(this.identifier) %}
 {% set since = value_of(
     "select coalesce(min(newest), date '1970-01-01') from (select max(dt) as newest from "
     ~ before ~ " where snapshot_mode = 'full' group by table_name)", "1970-01-01"
 ) if before else none %}
 
-{% set columns = "table_name, snapshot_id, snapshot_mode, snapshot_lsn, snapshot_xmin,"
-    ~ " snapshot_xmax, snapshot_xip, row_count, taken_at, dt" %}
+{% set columns = "table_name, snapshot_id, snapshot_mode, snapshot_lsn,"
+    ~ " snapshot_xmin, snapshot_xmax, snapshot_xip, row_count, taken_at, dt" %}
 
 with
 

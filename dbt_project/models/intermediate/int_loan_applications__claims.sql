@@ -1,18 +1,23 @@
 {#- Previous decisions are read only for applications with new claims. A full
-    snapshot and a TRUNCATE are claims about all of them. -#}
+    snapshot and a TRUNCATE are claims about all of them, and changed rules
+    concern all. -#}
+-- depends_on: {{ ref('accepted_values') }}
 {% set landed = ref('int_loan_applications__landed') %}
 {% set snapshots = ref('int_batch_snapshots__effective') %}
 {% set state = remembered('int_loan_applications__state') %}
 {% set progress = remembered_progress() %}
-{% set unreadable = remembered('int_loan_applications__unreadable') if progress %}
+{% set no_attributes = no_loan_attributes() %}
+{% set unreadable = remembered('int_loan_applications__unreadable')
+    if progress %}
 {% set all_are_meant = not progress or value_of(
     "select count(*) > 0 from ("
     ~ "select snapshot_id from " ~ snapshots
     ~ " where table_name = 'loan_applications' and snapshot_mode = 'full'"
     ~ " union all select cast(lsn as varchar) from "
     ~ landed ~ " where claim = 'truncate'"
+    ~ " union all " ~ rules_in_force()
     ~ ") as t (input_id) where input_id not in"
-    ~ " (select input_id from " ~ progress ~ ")", false
+    ~ " (select if(input_kind = 'rules', last_object, input_id) from " ~ progress ~ ")", false
 ) %}
 
 with
@@ -68,10 +73,7 @@ claims as (
             cast(null as varchar) as version_id,
             cast(null as timestamp(6) with time zone) as changed_at,
             known_at,
-            {%- for column in loan_columns() %}
-            cast(null as {{ column.type }}) as {{ column.name }}
-            {{- ',' if not loop.last }}
-            {%- endfor %}
+            {{ no_attributes }}
         from {{ unreadable }}
         where snapshot_id is not null
     {% endif %}

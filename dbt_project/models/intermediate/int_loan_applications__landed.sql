@@ -112,7 +112,7 @@ landed as (
             object_end,
             _object,
             problem,
-            -- No `unreadable` of `before`: the version that made it may not have had one.
+            -- Not that of `before`, which an older version of this model made.
             null as unreadable,
             {{ loan_attributes() }}
         from {{ before }}

@@ -103,8 +103,23 @@ truncates as (
 
 ),
 
+-- One row: rules that were changed back are new again.
+rules as (
+
+    select
+        'rules' as input_kind,
+        'rules' as input_id,
+        cast(null as bigint) as next_offset,
+        (
+            {{ rules_in_force() }}
+        ) as last_object
+
+),
+
 progress as (
 
+    select * from rules
+    union all
     select * from partitions
     union all
     select * from snapshots

@@ -83,9 +83,9 @@ with_newest_row as (
 
 ),
 
--- What is valid of the application, and whether that is newer than the claim: then
--- a readable claim has followed. Of an application that never had one, a TRUNCATE
--- and a full snapshot without it are all that may have followed.
+-- What is valid of the application, and whether that is newer than the claim:
+-- then a readable claim has followed. Of an application that never had one, a
+-- TRUNCATE and a full snapshot without it are all that may have followed.
 judged as (
 
     select

@@ -1,8 +1,8 @@
 {#- Existing rows before the lowest landed lsn are not affected. -#}
 {% do check_full_refresh(['int_loan_applications__landed']) %}
 {% set progress = remembered_progress() %}
-{% set is_of_interest = "(is_effective or snapshot_id not in (select input_id from "
-    ~ progress ~ "))" if progress else "true" %}
+{% set is_of_interest = "(is_effective or snapshot_id not in (select input_id"
+    ~ " from " ~ progress ~ "))" if progress else "true" %}
 {% set since = value_of(
     "select coalesce(min(lsn), 0) from (select lsn from "
     ~ ref('int_loan_applications__landed') ~ " union all select snapshot_lsn from "
@@ -82,7 +82,10 @@ from_batch as (
         state._version_id as version_id,
         state.outcome = 'deleted' as is_deleted,
         {{ loan_attributes('state') }},
-        coalesce(state.updated_at, state._known_at) as changed_at,
+        -- The row may say any time of itself; it was true when it was seen.
+        least(
+            coalesce(state.updated_at, snapshots.taken_at), snapshots.taken_at
+        ) as changed_at,
         state._known_at as known_at,
         snapshots.snapshot_lsn as lsn,
         cast(null as bigint) as tx_id,

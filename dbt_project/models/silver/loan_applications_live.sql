@@ -75,7 +75,8 @@ ranked_changes as (
 
 ),
 
--- A full snapshot in which an application's row cannot be read does not say that it is gone.
+-- A full snapshot in which an application's row cannot be read does not say
+-- that it is gone.
 unreadable_rows as (
 
     select

@@ -15,12 +15,8 @@ parsed as (
     select
         *,
         try(cast(json_parse(after) as map (varchar, json))) as raw,
-        try(cast(json_parse(after) as row(
-            {%- for column in loan_columns() %}
-            {{ column.name }} {{ 'varchar' if 'timestamp' in column.type else column.type }}
-            {{- ',' if not loop.last }}
-            {%- endfor %}
-        ))) as image
+        try(cast(json_parse(after) as {{ loan_row_type() }}))
+            as image
     from source
 
 ),
@@ -29,16 +25,12 @@ timed as (
 
     select
         *,
-        array_except(
-            array[
-                {%- for column in loan_columns() %}
-                '{{ column.name }}'{{ ',' if not loop.last }}
-                {%- endfor %}
-            ],
-            map_keys(raw)
-        ) as missing_columns,
-        {{ to_time('image.created_at') }} as created_at,
-        {{ to_time('image.updated_at') }} as updated_at
+        array_except({{ loan_column_names() }}, map_keys(raw))
+            as missing_columns,
+        {{ to_time("json_extract_scalar(after, '$.created_at')") }}
+            as created_at,
+        {{ to_time("json_extract_scalar(after, '$.updated_at')") }}
+            as updated_at
     from parsed
 
 ),
