@@ -16,7 +16,9 @@ parsed as (
         *,
         try(cast(json_parse(after) as map (varchar, json))) as raw,
         try(cast(json_parse(after) as {{ loan_row_type() }}))
-            as image
+            as image,
+        json_extract_scalar(after, '$.created_at') as created_text,
+        json_extract_scalar(after, '$.updated_at') as updated_text
     from source
 
 ),
@@ -27,10 +29,8 @@ timed as (
         *,
         array_except({{ loan_column_names() }}, map_keys(raw))
             as missing_columns,
-        {{ to_time("json_extract_scalar(after, '$.created_at')") }}
-            as created_at,
-        {{ to_time("json_extract_scalar(after, '$.updated_at')") }}
-            as updated_at
+        {{ to_time('created_text') }} as created_at,
+        {{ to_time('updated_text') }} as updated_at
     from parsed
 
 ),
@@ -45,8 +45,8 @@ judged as (
             and (
                 image is null
                 or cardinality(missing_columns) > 0
-                or (created_at is null and image.created_at is not null)
-                or (updated_at is null and image.updated_at is not null)
+                or (created_at is null and created_text is not null)
+                or (updated_at is null and updated_text is not null)
                 or after like '%"__debezium_unavailable_value"%'
             ),
             {{ unreadable_in_change('raw', loan_columns()) }}
