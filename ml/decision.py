@@ -7,8 +7,8 @@ import numpy as np
 import pandas as pd
 
 from ml import policy
-from ml.export import OnnxModel
 from ml.features import encode, unusable
+from ml.onnx_model import OnnxModel
 from ml.settings import Settings
 
 APPROVE, DECLINE, REFER = "approve", "decline", "refer"

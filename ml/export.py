@@ -11,12 +11,12 @@ from typing import Any
 
 import numpy as np
 import onnx
-import onnxruntime as ort
 import pandas as pd
 from onnx import TensorProto, helper, numpy_helper
 
 from ml.metrics import Scores
 from ml.models import Boosted, Logistic
+from ml.onnx_model import OnnxModel
 from ml.settings import Features
 
 ML_OPSET = {"": 18, "ai.onnx.ml": 4}
@@ -188,27 +188,6 @@ def add_tree(columns: dict[str, list[Any]], tree: int, root: dict[str, Any]) -> 
             strict=True,
         ):
             columns[key].append(value)
-
-
-class OnnxModel:
-    """An ONNX model, loaded; scores rows as Feast gives them."""
-
-    def __init__(self, content: bytes, features: Features, threads: int = 1) -> None:
-        options = ort.SessionOptions()
-        options.intra_op_num_threads = threads
-        self.session = ort.InferenceSession(content, options, providers=["CPUExecutionProvider"])
-        self.features = features
-
-    def scores(self, frame: pd.DataFrame) -> Scores:
-        """Scores of rows whose features are all usable."""
-        feed: dict[str, Any] = {
-            name: frame[name].to_numpy(dtype=np.float64).reshape(-1, 1)
-            for name in self.features.numbers
-        }
-        for name in [*self.features.ordered, *self.features.categories]:
-            feed[name] = frame[name].to_numpy(dtype=object).reshape(-1, 1)
-        [found] = self.session.run(["score"], feed)
-        return np.asarray(found, dtype=np.float64).ravel()
 
 
 def check_parity(

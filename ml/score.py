@@ -14,14 +14,14 @@ from ingestion.settings import get_settings
 from ingestion.storage import Bronze
 from ingestion.tables import load_tables
 from ml import scores, training_set
+from ml.artifacts import ONNX
 from ml.decision import decide
 from ml.errors import MlError
-from ml.export import OnnxModel
 from ml.lake import Lake
+from ml.onnx_model import OnnxModel
 from ml.registry import Registry
 from ml.scores import ScoreRun
 from ml.settings import Settings
-from ml.train import ONNX
 
 ROWS_IN_A_PART = 50_000
 

@@ -13,6 +13,15 @@ from mlflow.entities.model_registry import ModelVersion
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from ml import card, evaluate, export, gates, leaks, models, plots, training_set
+from ml.artifacts import (
+    CARD,
+    NATIVE,
+    ONNX,
+    PARAMETERS,
+    SETTINGS,
+    TRAINING_SET,
+    TYPICAL_VALUES,
+)
 from ml.errors import MlError
 from ml.evaluate import GROUPED, TIME, WITH_RULES, Evidence
 from ml.features import typical_values
@@ -24,10 +33,6 @@ from ml.prepare import Prepared, prepare
 from ml.registry import COMPLETE, FAILED, GATES, PASSED, WHY, Registry
 from ml.settings import Settings, as_text
 from ml.training_set import TrainingSet
-
-ONNX, NATIVE, CARD = "model.onnx", "model.txt", "card.html"
-TYPICAL_VALUES = "typical_values.json"
-TRAINING_SET, PARAMETERS, SETTINGS = "training_set.parquet", "parameters.json", "settings.yml"
 
 Say = Callable[[str], None]
 

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from ml.artifacts import ONNX, SETTINGS, TYPICAL_VALUES
 from ml.decision import decide
 from ml.errors import MlError
-from ml.export import OnnxModel
+from ml.onnx_model import OnnxModel
 from ml.registry import Registry, connected
 from ml.settings import Settings, parse_settings
-from ml.train import ONNX, SETTINGS, TYPICAL_VALUES
 
 log = logging.getLogger(__name__)
 

@@ -5,6 +5,7 @@ import numpy as np
 from ml import export
 from ml.decision import decide
 from ml.models import fit_logistic
+from ml.onnx_model import OnnxModel
 from ml.prepare import prepare
 from tests.unit.ml.made_up import applications, settings
 
@@ -17,7 +18,7 @@ def test_rules_go_before_the_model_and_the_unknown_is_referred() -> None:
     frame = applications(200, seed=7)
     frame.loc[0, ["has_previous_default", "loan_purpose"]] = [True, "YACHT"]
     frame.loc[1, ["has_previous_default", "loan_purpose"]] = [False, "YACHT"]
-    found = decide(frame, ours, export.OnnxModel(content, ours.features))
+    found = decide(frame, ours, OnnxModel(content, ours.features))
 
     assert found.loc[0, ["decision", "score"]].tolist() == ["decline", 0.0]
     assert found.loc[0, "policy_rule"] == "previous_default"

@@ -8,6 +8,7 @@ from ml.decision import decide
 from ml.errors import MlError
 from ml.features import typical_values
 from ml.models import fit_logistic
+from ml.onnx_model import OnnxModel
 from ml.prepare import prepare
 from ml.serving.champion import Champion, ChampionWatcher, check_answers
 from ml.serving.effects import effects
@@ -21,7 +22,7 @@ def champion() -> Champion:
     model = fit_logistic(data.matrix, data.labels)
     content = export.to_onnx(model, ours.features).SerializeToString()
     typical = typical_values(data.frame, ours.features)
-    return Champion(3, ours, export.OnnxModel(content, ours.features), typical)
+    return Champion(3, ours, OnnxModel(content, ours.features), typical)
 
 
 def test_an_effect_is_the_score_less_that_with_the_typical_value(champion: Champion) -> None:
