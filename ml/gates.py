@@ -58,9 +58,13 @@ def calibration(evidence: Evidence, settings: Settings) -> Gate:
         evidence.figures[evidence.model][evidence.stricter]["ece"],
         settings.gates.maximum_ece,
     )
-    passed = found.value <= limit
-    word = "within" if passed else "above"
-    return Gate("calibration", passed, f"its calibration error is {found}, {word} {limit}")
+    # As with the champion: only what is beyond the limit by more than chance fails.
+    passed = found.low <= limit
+    if found.value <= limit:
+        word = f"within {limit}"
+    else:
+        word = f"above {limit}" + (", but not by more than chance" if passed else "")
+    return Gate("calibration", passed, f"its calibration error is {found}, {word}")
 
 
 def fair(groups: list[fairness.Group], settings: Settings) -> list[Gate]:

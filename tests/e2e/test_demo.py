@@ -69,6 +69,11 @@ def test_demo_takes_every_row_to_the_features(stack: dict[str, str], source: str
     [[silver]] = query_trino(stack, "select count(*) from iceberg.silver.loan_applications")
     assert silver != 45_000
     assert query_trino(stack, "select count(*) from iceberg.gold.loan_features") == [[silver]]
+    # A model was trained on them, became champion and has scored them all.
+    assert re.search(r"promoted: version \d+ is champion", done.stdout), done.stdout[-4000:]
+    assert "warning: no application was decided in " in done.stdout
+    scored = "select count(distinct application_id) from iceberg.silver.loan_scores"
+    assert query_trino(stack, scored) == [[silver]]
 
 
 def test_demo_stops_at_the_first_failure_and_reports_it(stack: dict[str, str]) -> None:

@@ -1,6 +1,7 @@
 """Training: the same rows and seed give the same model; ONNX gives the same scores."""
 
 import io
+from dataclasses import replace
 
 import pytest
 from rich.console import Console
@@ -70,6 +71,25 @@ def test_a_score_never_falls_with_what_may_only_raise_it(candidate: Candidate) -
     better = frame.assign(credit_score=frame["credit_score"] + 100)
     assert (model.scores(encode(better, features)) >= before).all()
     assert monotonic(features).count(1) == 2
+
+
+@pytest.mark.parametrize(
+    ("low", "value", "passed", "words"),
+    [
+        (0.01, 0.02, True, "within 0.02"),
+        (0.019, 0.023, True, "above 0.02, but not by more than chance"),
+        (0.021, 0.023, False, "above 0.02"),
+    ],
+)
+def test_calibration_fails_only_beyond_chance(
+    candidate: Candidate, low: float, value: float, passed: bool, words: str
+) -> None:
+    evidence = candidate.evidence
+    of = {**evidence.figures[evidence.model][evidence.stricter], "ece": Estimate(value, low, 0.05)}
+    figures = {evidence.model: {evidence.stricter: of}}
+    gate = gates.calibration(replace(evidence, figures=figures), settings())
+    assert gate.passed is passed
+    assert gate.sentence.endswith(words)
 
 
 def test_gates_say_why_a_model_stays_challenger(candidate: Candidate) -> None:
