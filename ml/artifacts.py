@@ -1,5 +1,5 @@
 """The files of a run in MLflow, by their names."""
 
 ONNX, NATIVE, CARD = "model.onnx", "model.txt", "card.html"
-TYPICAL_VALUES = "typical_values.json"
+TYPICAL_VALUES, REFERENCE = "typical_values.json", "reference.parquet"
 TRAINING_SET, PARAMETERS, SETTINGS = "training_set.parquet", "parameters.json", "settings.yml"

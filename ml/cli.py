@@ -25,14 +25,17 @@ if TYPE_CHECKING:
 EPILOG = """
 [bold]What comes after what[/]: train makes a version, the challenger; if it passes the gates of
 ml/settings.yml it is promoted to champion. score has the champion score applications. compare shows
-two versions side by side; promote and rollback change the champion by hand.
+two versions side by side; promote and rollback change the champion by hand. monitor says whether
+the champion still fits what it scores.
 
 [bold]Exit codes[/]: 0 done, also if a version stays challenger; 1 it cannot be done, and the line
-says why; 2 a wrong option; 130 stopped by Ctrl-C.
+says why; 2 a wrong option; 3 monitoring raises an alarm; 130 stopped by Ctrl-C.
 
 [bold]Settings[/] (hosts, ports, passwords) come from the environment, then from .env, or from the
 file that ENV_FILE names.
 """
+
+ALARM_CODE = 3
 
 app = typer.Typer(
     name="ml",
@@ -153,6 +156,39 @@ def score(
         )
     else:
         out.print(f"version {version} has scored all of {done.run.run_id} already: nothing new")
+
+
+@app.command()
+def monitor(
+    settings_file: SettingsFile = DEFAULT_FILE,
+    only_last: Annotated[
+        bool, typer.Option("--last", help="Only repeat what the last one found.")
+    ] = False,
+) -> None:
+    """Compare the champion's scores and their outcomes with the thresholds of the settings.
+
+    Reads what `dbt build --select tag:scores` has made, and stores a report, one a week, with
+    the version's run. Exits with 3 and a sentence if a threshold is passed.
+    """
+    from ml import monitor as work
+    from ml.lake import Lake
+    from ml.registry import connected
+
+    settings, env = load_settings(settings_file), environment()
+    if env.get("MLFLOW") == "0":
+        out.print("MLflow is left out: there is no model to monitor")
+        return
+    with connected(env, settings) as registry:
+        if not registry.by_alias(registry.champion_alias):
+            out.print("there is no champion: nothing is monitored")
+            return
+        found = work.last(registry) if only_last else work.monitor(Lake(env), registry, settings)
+    if found.report:
+        out.print(f"version {found.version}: {found.report} in its run's artifacts")
+    if found.alarm:
+        err.print(f"[bold red]alarm:[/] version {found.version}: {found.alarm}", soft_wrap=True)
+        sys.exit(ALARM_CODE)
+    out.print(f"version {found.version}: no threshold is passed")
 
 
 @app.command()

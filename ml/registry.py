@@ -91,6 +91,10 @@ class Registry:
             file = self.client.download_artifacts(str(version.run_id), name, folder)
             return Path(file).read_bytes()
 
+    def has_artifact(self, version: ModelVersion, name: str) -> bool:
+        found = self.client.list_artifacts(str(version.run_id))
+        return name in [artifact.path for artifact in found]
+
     def page(self, version: ModelVersion) -> str:
         return f"{self.url}/#/models/{self.model}/versions/{version.version}"
 

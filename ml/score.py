@@ -3,18 +3,21 @@
 Memory holds some ten thousand applications at a time, however many there are.
 """
 
+import io
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from itertools import chain
 
 import pandas as pd
+from mlflow.entities.model_registry import ModelVersion
 
 from ingestion.errors import IngestionError
 from ingestion.settings import get_settings
 from ingestion.storage import Bronze
 from ingestion.tables import load_tables
 from ml import scores, training_set
-from ml.artifacts import ONNX
+from ml.artifacts import ONNX, REFERENCE
 from ml.decision import decide
 from ml.errors import MlError
 from ml.lake import Lake
@@ -65,12 +68,22 @@ def score(
         run = plan(lake, landed, settings.model, version)
         if run in landed:
             return Done(run, landed=False)
+        land_reference(bronze, registry, champion)
         model = OnnxModel(registry.artifact(champion, ONNX), settings.features)
         run = scores.land(bronze, run, scored(lake, run, settings, model, tick))
         scores.show_to_trino(ingestion, tables)
         return Done(run, landed=True)
     except IngestionError as error:
         raise MlError(error.message, error.hint) from None
+
+
+def land_reference(bronze: Bronze, registry: Registry, version: ModelVersion) -> None:
+    """Land x."""
+    if not registry.has_artifact(version, REFERENCE):
+        return
+    created = datetime.fromtimestamp(version.creation_timestamp / 1000, UTC)
+    bins = pd.read_parquet(io.BytesIO(registry.artifact(version, REFERENCE)))
+    scores.land_reference(bronze, str(version.name), int(version.version), created, bins)
 
 
 def plan(lake: Lake, landed: list[ScoreRun], model: str, version: int) -> ScoreRun:

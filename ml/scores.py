@@ -22,6 +22,8 @@ from ingestion.trino_client import Trino
 
 TABLE, RUNS = "loan_scores", "loan_score_runs"
 FOLDER = f"scores/{TABLE}"
+REFERENCES = "loan_score_references"
+REFERENCE_FOLDER = f"scores/{REFERENCES}"
 
 COLUMNS = {
     "application_id": ("bigint", pa.int64()),
@@ -33,7 +35,21 @@ COLUMNS = {
     "scored_as_of": ("timestamp(6)", pa.timestamp("us")),
     "run_id": ("varchar", pa.string()),
 }
+PARQUET = "application/vnd.apache.parquet"
 SCHEMA = pa.schema([(name, arrow) for name, (_, arrow) in COLUMNS.items()])
+
+# The bins of a version's training set (ml/reference.py), once a version.
+REFERENCE_COLUMNS = {
+    "model_version": ("bigint", pa.int64()),
+    "feature": ("varchar", pa.string()),
+    "bin": ("bigint", pa.int64()),
+    "lower_bound": ("double", pa.float64()),
+    "upper_bound": ("double", pa.float64()),
+    "category": ("varchar", pa.string()),
+    "share": ("double", pa.float64()),
+    "trained_until": ("timestamp(6)", pa.timestamp("us")),
+}
+REFERENCE_SCHEMA = pa.schema([(name, arrow) for name, (_, arrow) in REFERENCE_COLUMNS.items()])
 
 
 @dataclass(frozen=True)
@@ -87,24 +103,46 @@ def land(bronze: Bronze, run: ScoreRun, frames: Iterator[pd.DataFrame]) -> Score
     parts = []
     for number, frame in enumerate(frames):
         key = f"{FOLDER}/dt={run.day}/{run.run_id}+part-{number:05}.parquet"
-        table = pa.Table.from_pandas(frame, schema=SCHEMA, preserve_index=False)
-        sink = pa.BufferOutputStream()
-        pq.write_table(table.replace_schema_metadata(None), sink, compression="zstd")
-        content = memoryview(sink.getvalue())
-        sha256 = bronze.put_once(key, content, "application/vnd.apache.parquet")
+        sha256 = bronze.put_once(key, parquet(frame, SCHEMA), PARQUET)
         parts.append(Part(bronze.uri(key), len(frame), sha256))
     landed = replace(run, row_count=sum(part.row_count for part in parts), parts=tuple(parts))
     bronze.put_once(landed.key, to_json_line(asdict(landed)), "application/json")
     return landed
 
 
-def show_to_trino(settings: Settings, tables: Tables) -> Ensured:
-    """Make the table by which Trino reads what has landed; harmless when it is there."""
-    table = BronzeTable(
-        f"{tables.bronze_schema}.{TABLE}",
-        FOLDER,
-        "PARQUET",
-        {name: kind for name, (kind, _) in COLUMNS.items()},
-        (day_partition(tables.first_day),),
-    )
-    return ensure_table(Bronze(settings), Trino(settings), table)
+def land_reference(
+    bronze: Bronze, model: str, version: int, created: datetime, bins: pd.DataFrame
+) -> None:
+    """Land the bins of a version's training set, under the day on which it was registered."""
+    key = f"{REFERENCE_FOLDER}/dt={created.date()}/{model}-version-{version:06}.parquet"
+    bronze.put_once(key, parquet(bins.assign(model_version=version), REFERENCE_SCHEMA), PARQUET)
+
+
+def parquet(frame: pd.DataFrame, schema: pa.Schema) -> memoryview:
+    """The same rows give the same bytes."""
+    table = pa.Table.from_pandas(frame, schema=schema, preserve_index=False)
+    sink = pa.BufferOutputStream()
+    pq.write_table(table.replace_schema_metadata(None), sink, compression="zstd")
+    return memoryview(sink.getvalue())
+
+
+def show_to_trino(settings: Settings, tables: Tables) -> list[Ensured]:
+    """Make the tables by which Trino reads what has landed; harmless when they are there."""
+    day = day_partition(tables.first_day)
+    wanted = [
+        (TABLE, FOLDER, {name: kind for name, (kind, _) in COLUMNS.items()}),
+        (
+            REFERENCES,
+            REFERENCE_FOLDER,
+            {name: kind for name, (kind, _) in REFERENCE_COLUMNS.items()},
+        ),
+    ]
+    bronze, trino = Bronze(settings), Trino(settings)
+    return [
+        ensure_table(
+            bronze,
+            trino,
+            BronzeTable(f"{tables.bronze_schema}.{name}", folder, "PARQUET", columns, (day,)),
+        )
+        for name, folder, columns in wanted
+    ]

@@ -87,6 +87,18 @@ class Gates(Strict):
     minimum_month_auc: Share
 
 
+class Monitoring(Strict):
+    days: Annotated[int, Field(ge=1)]
+    minimum_rows: int
+    maximum_score_psi: float
+    maximum_feature_psi: float
+    maximum_policy_share: Share
+    maximum_referred_share: Share
+    minimum_outcomes: int
+    maximum_ece: Share
+    minimum_auc: Share
+
+
 class Interval(Strict):
     level: Annotated[float, Field(gt=0, lt=1)]
     resamples: Annotated[int, Field(ge=20)]
@@ -110,6 +122,7 @@ class Settings(Strict):
     checks: Checks
     training: Training
     gates: Gates
+    monitoring: Monitoring
     interval: Interval
     tracking: Tracking
 

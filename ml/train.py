@@ -12,12 +12,13 @@ import pandas as pd
 from mlflow.entities.model_registry import ModelVersion
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from ml import card, evaluate, export, gates, leaks, models, plots, training_set
+from ml import card, evaluate, export, gates, leaks, models, plots, reference, training_set
 from ml.artifacts import (
     CARD,
     NATIVE,
     ONNX,
     PARAMETERS,
+    REFERENCE,
     SETTINGS,
     TRAINING_SET,
     TYPICAL_VALUES,
@@ -208,6 +209,9 @@ def write_artifacts(
     (folder / "provenance.json").write_text(
         json.dumps({**trained_on.provenance, "training_set_sha256": digest}, indent=2)
     )
+    held_back = candidate.evidence.scores[candidate.evidence.model][candidate.evidence.stricter]
+    bins = reference.describe(candidate.data, held_back, settings)
+    bins.to_parquet(folder / REFERENCE, index=False)
     (folder / "plots").mkdir()
     images = []
     for name, figure in plots.figures(candidate.data, candidate.evidence, settings):

@@ -1,11 +1,11 @@
-"""Keeps the lake small, tests the whole history, and looks after the stream.
+"""Keeps the lake small, tests the whole history, and looks after the stream and the model.
 
 Each task fails when a threshold is passed, and its log says what to do.
 """
 
-from airflow.sdk import DAG
+from airflow.sdk import DAG, TriggerRule
 
-from include.common import DEFAULTS, TRINO_POOL, command, cron
+from include.common import DEFAULTS, RETRAIN, TRINO_POOL, command, cron
 
 # Other variables make dbt parse everything: in its own target folder, so that `loan_etl`
 # still parses only what has changed.
@@ -13,6 +13,10 @@ WHOLE_HISTORY = (
     "dbt test --select tag:history --vars 'test_whole_tables: true'"
     " --target-path target/whole_history"
 )
+
+# Done if there is an alarm, which raises the asset; skipped if there is none.
+NO_ALARM = 99
+IF_ALARM = f"python -O -m ml monitor && exit {NO_ALARM}; code=$?; [ $code -eq 3 ] || exit $code"
 
 with DAG(
     dag_id="lakehouse_maintenance",
@@ -28,3 +32,10 @@ with DAG(
     # In the pool, too: halfway through a run of dbt, history is not yet what the state says.
     command("test_whole_history", WHOLE_HISTORY, "dbt_project", pool=TRINO_POOL)
     command("stream", "python -m ingestion stream status")
+    marts = command("marts", "dbt build --select tag:scores", "dbt_project", pool=TRINO_POOL)
+    retrain = command("retrain", IF_ALARM, outlets=[RETRAIN], skip_on_exit_code=NO_ALARM)
+    # Last, so that an alarm is a failed run.
+    model = command(
+        "model", "python -O -m ml monitor --last", trigger_rule=TriggerRule.NONE_FAILED, retries=1
+    )
+    marts >> retrain >> model

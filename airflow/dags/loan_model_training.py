@@ -6,9 +6,8 @@ challenger, and the run is green in both cases. Then the champion scores what is
 
 from airflow.sdk import DAG, Asset, AssetOrTimeSchedule
 
-from include.common import DEFAULTS, TRINO_POOL, command, cron
+from include.common import DEFAULTS, RETRAIN, TRINO_POOL, command, cron
 
-RETRAIN = Asset(name="model.retrain", uri="lakehouse://model/retrain")
 MODEL = Asset(name="model.loan_approval", uri="lakehouse://model/loan_approval")
 
 with DAG(

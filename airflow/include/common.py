@@ -16,6 +16,8 @@ INGESTED = yaml.safe_load((REPO / "ingestion/tables.yml").read_text())
 TABLES = [table["name"] for table in INGESTED["tables"]]
 # Bronze has new rows: one asset a table.
 BRONZE = [Asset(name=f"bronze.{name}", uri=f"lakehouse://bronze/{name}") for name in TABLES]
+# Raised by monitoring: a model is to be trained.
+RETRAIN = Asset(name="model.retrain", uri="lakehouse://model/retrain")
 # How often and after what time a task is tried again: infra/airflow/airflow.cfg.
 DEFAULTS: dict[str, Any] = {"owner": "data-platform", "retry_exponential_backoff": 2.0}
 # A task is a command line of ours, in the environment of Airflow's own processes; its

@@ -162,6 +162,7 @@ def test_what_needs_silver_and_gold_at_rest_holds_the_one_slot(parsed: Any) -> N
         "upkeep",
         "test_whole_history",
         "show_scores",
+        "marts",
     }
 
 
