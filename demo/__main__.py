@@ -144,9 +144,11 @@ def main() -> None:
         print_summary(console, "The lake", [*LAKE, PROOF], demo.seconds)
         demo.ready("lake ready")
         demo.run(stream)
+        demo.ready("pipelines ready" if with_airflow else "all of it by hand, ready")
         demo.run(model)
         print_summary(console, "The lakehouse", [*ALL, *([SCORED] if model else [])], demo.seconds)
-        demo.ready("pipelines ready" if with_airflow else "all of it by hand, ready")
+        if model:
+            demo.ready("model ready")
     console.print(NEXT_STEPS.format(**load_env(), env_file=env_file().name))
 
 

@@ -17,7 +17,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from ml.errors import MlError
-from ml.settings import DEFAULT_FILE, Settings, environment, load_settings
+from ml.settings import DEFAULT_FILE, TrainingSettings, environment, load_settings
 
 if TYPE_CHECKING:
     from ml.train import Result
@@ -91,7 +91,7 @@ def train(
         out.print("  MLFLOW_ADMIN_USER and _PASSWORD are in .env", soft_wrap=True)
 
 
-def show(result: "Result", settings: Settings) -> None:
+def show(result: "Result", settings: TrainingSettings) -> None:
     """The figures of both models as one table."""
     from ml import fairness
     from ml.metrics import NAMES

@@ -9,12 +9,12 @@ import pandas as pd
 from ml import policy
 from ml.features import encode, unusable
 from ml.onnx_model import OnnxModel
-from ml.settings import Settings
+from ml.settings import TrainingSettings
 
 APPROVE, DECLINE, REFER = "approve", "decline", "refer"
 
 
-def decide(frame: pd.DataFrame, settings: Settings, model: OnnxModel) -> pd.DataFrame:
+def decide(frame: pd.DataFrame, settings: TrainingSettings, model: OnnxModel) -> pd.DataFrame:
     """For each row of features its `score`, `decision`, `policy_rule` and `reasons`.
 
     A row that a rule declines has the score 0; one with a missing or unknown feature has

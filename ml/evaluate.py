@@ -15,7 +15,7 @@ from ml.metrics import Estimate, Labels, Scores
 from ml.metrics import estimates as with_intervals
 from ml.models import LIGHTGBM, LOGISTIC, Model, Parameters, fit
 from ml.prepare import Prepared
-from ml.settings import Settings
+from ml.settings import TrainingSettings
 
 # How the rows that a figure is of were held back.
 TIME, GROUPED, RANDOM = "newest applications", "folds by groups", "random folds"
@@ -42,12 +42,12 @@ class Evidence:
     stricter: str  # which figure that is of it
 
 
-def steps(settings: Settings) -> int:
+def steps(settings: TrainingSettings) -> int:
     """How often `evaluate` ticks."""
     return settings.training.folds + 4
 
 
-def evaluate(data: Prepared, settings: Settings, tick: Tick) -> tuple[Evidence, Parameters]:
+def evaluate(data: Prepared, settings: TrainingSettings, tick: Tick) -> tuple[Evidence, Parameters]:
     """Judge both models, and find the parameters for the one that all rows will be fitted on.
 
     The searches share nothing, so that each has a process; the result does not depend on how
@@ -106,7 +106,7 @@ def every_row(data: Prepared) -> folds.Rows:
     return np.arange(len(data.labels), dtype=np.int64)
 
 
-def search(data: Prepared, rows: folds.Rows, settings: Settings) -> Parameters:
+def search(data: Prepared, rows: folds.Rows, settings: TrainingSettings) -> Parameters:
     return tune.search(
         data.matrix[rows],
         data.labels[rows],
@@ -117,7 +117,7 @@ def search(data: Prepared, rows: folds.Rows, settings: Settings) -> Parameters:
     )
 
 
-def fold_pairs(data: Prepared, settings: Settings) -> list[tuple[Split, Split]]:
+def fold_pairs(data: Prepared, settings: TrainingSettings) -> list[tuple[Split, Split]]:
     """Each fold twice: with near-duplicates kept together, and with them scattered."""
     kept = folds.grouped_folds(data.labels, data.groups, settings.training.folds, settings.seed)
     return list(zip(kept, folds.scattered_folds(data.groups, kept, settings.seed), strict=True))
@@ -127,7 +127,7 @@ def held_back(
     data: Prepared,
     pairs: list[tuple[Split, Split]],
     parameters: list[Parameters],
-    settings: Settings,
+    settings: TrainingSettings,
 ) -> dict[str, dict[str, Scores]]:
     """For each row the scores of models that were neither fitted nor tuned on it."""
     scores: dict[str, dict[str, Scores]] = {
@@ -157,7 +157,7 @@ def fold_scores(data: Prepared, split: Split, parameters: Parameters) -> dict[st
 
 
 def judge(
-    data: Prepared, scores: dict[str, dict[str, Scores]], time: Split, settings: Settings
+    data: Prepared, scores: dict[str, dict[str, Scores]], time: Split, settings: TrainingSettings
 ) -> dict[str, Figures]:
     """The metrics of both models with their intervals, in processes side by side."""
     labels = {TIME: data.labels[time.test], GROUPED: data.labels, RANDOM: data.labels}
@@ -178,14 +178,14 @@ def judge(
     return figures
 
 
-def estimates(labels: Labels, scores: Scores, settings: Settings) -> dict[str, Estimate]:
+def estimates(labels: Labels, scores: Scores, settings: TrainingSettings) -> dict[str, Estimate]:
     interval = settings.interval
     return with_intervals(
         labels, scores, seed=settings.seed, resamples=interval.resamples, level=interval.level
     )
 
 
-def noise_loss(data: Prepared, time: Split, model: Model, settings: Settings) -> float:
+def noise_loss(data: Prepared, time: Split, model: Model, settings: TrainingSettings) -> float:
     """How much AUC is lost if every number is off by up to `noise_share`."""
     numbers = len(settings.features.numbers)
     share = settings.gates.noise_share
@@ -209,7 +209,7 @@ def by_month(data: Prepared, scores: Scores) -> pd.DataFrame:
 
 
 def learning_curve(
-    data: Prepared, time: Split, model: str, parameters: Parameters, settings: Settings
+    data: Prepared, time: Split, model: str, parameters: Parameters, settings: TrainingSettings
 ) -> list[tuple[int, float]]:
     """AUC on the newest applications after training on a share of the older ones."""
     order = np.random.default_rng(settings.seed).permutation(time.train)

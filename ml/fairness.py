@@ -9,7 +9,7 @@ import pandas as pd
 from fairlearn.metrics import MetricFrame, count, selection_rate, true_positive_rate
 
 from ml.metrics import Labels, Scores
-from ml.settings import Audited, Settings
+from ml.settings import Audited, TrainingSettings
 
 # At most: each is a pass over all groups.
 RESAMPLES = 100
@@ -43,7 +43,9 @@ def groups_of(frame: pd.DataFrame, audited: Audited) -> npt.NDArray[np.object_]:
     return np.asarray(cut.astype(str), dtype=object)
 
 
-def audit(frame: pd.DataFrame, labels: Labels, scores: Scores, settings: Settings) -> list[Group]:
+def audit(
+    frame: pd.DataFrame, labels: Labels, scores: Scores, settings: TrainingSettings
+) -> list[Group]:
     """Every group of every audited column."""
     found: list[Group] = []
     for name, audited in settings.audited.items():
@@ -56,7 +58,7 @@ def audit_one(
     groups: npt.NDArray[np.object_],
     labels: Labels,
     scores: Scores,
-    settings: Settings,
+    settings: TrainingSettings,
 ) -> list[Group]:
     tail = (1 - settings.interval.level) / 2
     rates = MetricFrame(

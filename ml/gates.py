@@ -7,7 +7,7 @@ import numpy as np
 from ml import fairness
 from ml.evaluate import Evidence
 from ml.metrics import Estimate
-from ml.settings import Settings
+from ml.settings import TrainingSettings
 
 
 @dataclass(frozen=True)
@@ -17,7 +17,7 @@ class Gate:
     sentence: str
 
 
-def judge(evidence: Evidence, champion: Estimate | None, settings: Settings) -> list[Gate]:
+def judge(evidence: Evidence, champion: Estimate | None, settings: TrainingSettings) -> list[Gate]:
     """All gates. `champion` is the candidate's AUC less the champion's, on the same rows."""
     return [
         ranking(evidence, settings),
@@ -34,7 +34,7 @@ def verdict(gates: list[Gate]) -> str:
     return "; ".join(gate.sentence for gate in gates if not gate.passed)
 
 
-def ranking(evidence: Evidence, settings: Settings) -> Gate:
+def ranking(evidence: Evidence, settings: TrainingSettings) -> Gate:
     auc = evidence.figures[evidence.model][evidence.stricter]["auc"]
     least = settings.gates.minimum_auc
     passed = auc.value >= least
@@ -53,7 +53,7 @@ def not_worse(difference: Estimate | None) -> Gate:
     )
 
 
-def calibration(evidence: Evidence, settings: Settings) -> Gate:
+def calibration(evidence: Evidence, settings: TrainingSettings) -> Gate:
     found, limit = (
         evidence.figures[evidence.model][evidence.stricter]["ece"],
         settings.gates.maximum_ece,
@@ -67,7 +67,7 @@ def calibration(evidence: Evidence, settings: Settings) -> Gate:
     return Gate("calibration", passed, f"its calibration error is {found}, {word}")
 
 
-def fair(groups: list[fairness.Group], settings: Settings) -> list[Gate]:
+def fair(groups: list[fairness.Group], settings: TrainingSettings) -> list[Gate]:
     gates = settings.gates
     found = []
     for name, least in gates.minimum_selection_ratio.items():
@@ -98,7 +98,7 @@ def of(groups: list[fairness.Group], name: str, rows: int) -> list[fairness.Grou
     return [group for group in groups if group.audited == name and group.rows >= rows]
 
 
-def noise(evidence: Evidence, settings: Settings) -> Gate:
+def noise(evidence: Evidence, settings: TrainingSettings) -> Gate:
     limit, loss = settings.gates.maximum_noise_loss, evidence.noise_loss
     return Gate(
         "noise",
@@ -108,7 +108,7 @@ def noise(evidence: Evidence, settings: Settings) -> Gate:
     )
 
 
-def stability(evidence: Evidence, settings: Settings) -> Gate:
+def stability(evidence: Evidence, settings: TrainingSettings) -> Gate:
     gates = settings.gates
     months = evidence.months[evidence.months["rows"] >= gates.stability_minimum_rows]
     if months.empty:

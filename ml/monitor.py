@@ -12,10 +12,10 @@ import pandas as pd
 from mlflow.entities.model_registry import ModelVersion
 
 from ml import policy, report, training_set
+from ml.artifacts import TRAINING_SET
 from ml.lake import Lake
 from ml.registry import Registry
-from ml.settings import Monitoring, Settings
-from ml.train import TRAINING_SET
+from ml.settings import Monitoring, TrainingSettings
 
 # The tags of a version: the newest sentence, empty if all is well, and the newest report.
 ALARM, REPORT = "monitoring_alarm", "monitoring_report"
@@ -58,7 +58,7 @@ class Found:
     scored: int
 
 
-def monitor(lake: Lake, registry: Registry, settings: Settings) -> Found:
+def monitor(lake: Lake, registry: Registry, settings: TrainingSettings) -> Found:
     """Judge the champion's scores, store the report with its run and the sentence as its tag.
 
     Raises MlError if there is no champion, the marts are not built, or a service fails.
@@ -155,7 +155,7 @@ def worst(frame: pd.DataFrame, column: str, limit: float) -> tuple[str, float] |
 
 
 def store_report(
-    lake: Lake, registry: Registry, champion: ModelVersion, marts: Marts, settings: Settings
+    lake: Lake, registry: Registry, champion: ModelVersion, marts: Marts, settings: TrainingSettings
 ) -> str:
     """Write the report into the version's run, one a week; its path there."""
     newest = max(pd.to_datetime(marts.volume["scored_day"]))

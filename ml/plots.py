@@ -13,14 +13,16 @@ from ml.features import columns
 from ml.metrics import BINS
 from ml.models import LIGHTGBM, LOGISTIC
 from ml.prepare import Prepared
-from ml.settings import Settings
+from ml.settings import TrainingSettings
 
 mpl.use("Agg")
 # Rows that the contributions of features are shown of.
 SHOWN = 2_000
 
 
-def figures(data: Prepared, evidence: Evidence, settings: Settings) -> Iterator[tuple[str, Figure]]:
+def figures(
+    data: Prepared, evidence: Evidence, settings: TrainingSettings
+) -> Iterator[tuple[str, Figure]]:
     """All figures with their names."""
     yield "roc", roc(data, evidence)
     yield "precision_recall", precision_recall(data, evidence)
@@ -74,7 +76,7 @@ def gain(data: Prepared, evidence: Evidence) -> Figure:
     return figure
 
 
-def contributions(data: Prepared, evidence: Evidence, settings: Settings) -> Figure:
+def contributions(data: Prepared, evidence: Evidence, settings: TrainingSettings) -> Figure:
     """What each column adds to the log odds: of LightGBM, its own SHAP values."""
     rows = data.matrix[evidence.time.test][:SHOWN]
     values = evidence.tested.contributions(rows)

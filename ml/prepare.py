@@ -9,7 +9,7 @@ from ml import folds, policy, training_set
 from ml.features import Matrix, encode, unusable
 from ml.folds import Rows
 from ml.metrics import Labels
-from ml.settings import Settings
+from ml.settings import TrainingSettings
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class Prepared:
     gaps: str  # a sentence with the months without a decision; empty if there are none
 
 
-def prepare(everything: pd.DataFrame, settings: Settings) -> Prepared:
+def prepare(everything: pd.DataFrame, settings: TrainingSettings) -> Prepared:
     """Check the rows, apply the policy rules, and encode who is left.
 
     Raises MlError, in a sentence, if a model cannot be trained on them.

@@ -9,7 +9,7 @@ import pandas as pd
 
 from ml.metrics import Scores
 from ml.prepare import Prepared
-from ml.settings import Settings
+from ml.settings import TrainingSettings
 
 Row = tuple[str, int, float, float, str | None, float]
 
@@ -18,7 +18,7 @@ SCORE = "score"
 COLUMNS = ["feature", "bin", "lower_bound", "upper_bound", "category", "share"]
 
 
-def describe(data: Prepared, scores: Scores, settings: Settings) -> pd.DataFrame:
+def describe(data: Prepared, scores: Scores, settings: TrainingSettings) -> pd.DataFrame:
     """A row for each bin of the score and of each feature; the shares of one add up to 1.
 
     A bin of a number holds its lower bound and not its upper one; no bound is NaN. `scores` are

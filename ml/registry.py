@@ -18,7 +18,7 @@ from mlflow.exceptions import MlflowException, RestException
 from mlflow.tracking import MlflowClient
 
 from ml.errors import MlError
-from ml.settings import Settings, setting
+from ml.settings import TrainingSettings, setting
 
 COMPLETE, GATES, WHY, PREVIOUS = "complete", "gates", "why_not", "previous_champion"
 PASSED, FAILED = "passed", "failed"
@@ -100,7 +100,7 @@ class Registry:
 
 
 @contextmanager
-def connected(env: dict[str, str], settings: Settings) -> Iterator[Registry]:
+def connected(env: dict[str, str], settings: TrainingSettings) -> Iterator[Registry]:
     """The stack's registry. What MLflow refuses becomes an MlError."""
     url = f"http://{setting(env, 'MLFLOW_HOST')}:{setting(env, 'MLFLOW_PORT')}"
     os.environ["MLFLOW_TRACKING_USERNAME"] = setting(env, "MLFLOW_ADMIN_USER")

@@ -24,7 +24,7 @@ from ml.lake import Lake
 from ml.onnx_model import OnnxModel
 from ml.registry import Registry
 from ml.scores import ScoreRun
-from ml.settings import Settings
+from ml.settings import TrainingSettings
 
 ROWS_IN_A_PART = 50_000
 
@@ -51,7 +51,7 @@ class Done:
 
 def score(
     env: dict[str, str],
-    settings: Settings,
+    settings: TrainingSettings,
     registry: Registry,
     tick: Callable[[int], None] = lambda _: None,
 ) -> Done:
@@ -102,7 +102,7 @@ def plan(lake: Lake, landed: list[ScoreRun], model: str, version: int) -> ScoreR
 def scored(
     lake: Lake,
     run: ScoreRun,
-    settings: Settings,
+    settings: TrainingSettings,
     model: OnnxModel,
     tick: Callable[[int], None],
 ) -> Iterator[pd.DataFrame]:

@@ -53,7 +53,7 @@ REFERENCE_SCHEMA = pa.schema([(name, arrow) for name, (_, arrow) in REFERENCE_CO
 
 
 @dataclass(frozen=True)
-class Part:
+class ScorePart:
     object: str
     row_count: int
     sha256: str
@@ -69,13 +69,13 @@ class ScoreRun:
     based_on: str
     scored_as_of: str  # ISO 8601, UTC
     row_count: int = 0
-    parts: tuple[Part, ...] = ()
+    parts: tuple[ScorePart, ...] = ()
 
     @classmethod
     def from_json(cls, content: bytes) -> "ScoreRun":
         """A record as ``land`` stored it."""
         stored = json.loads(content)
-        parts = tuple(Part(**part) for part in stored.pop("parts"))
+        parts = tuple(ScorePart(**part) for part in stored.pop("parts"))
         return cls(**stored, parts=parts)
 
     @property
@@ -104,7 +104,7 @@ def land(bronze: Bronze, run: ScoreRun, frames: Iterator[pd.DataFrame]) -> Score
     for number, frame in enumerate(frames):
         key = f"{FOLDER}/dt={run.day}/{run.run_id}+part-{number:05}.parquet"
         sha256 = bronze.put_once(key, parquet(frame, SCHEMA), PARQUET)
-        parts.append(Part(bronze.uri(key), len(frame), sha256))
+        parts.append(ScorePart(bronze.uri(key), len(frame), sha256))
     landed = replace(run, row_count=sum(part.row_count for part in parts), parts=tuple(parts))
     bronze.put_once(landed.key, to_json_line(asdict(landed)), "application/json")
     return landed

@@ -110,7 +110,7 @@ class Tracking(Strict):
     challenger: str
 
 
-class Settings(Strict):
+class TrainingSettings(Strict):
     model: str
     feature_service: str
     label: str
@@ -127,7 +127,7 @@ class Settings(Strict):
     tracking: Tracking
 
     @model_validator(mode="after")
-    def learns_nothing_protected(self) -> "Settings":
+    def learns_nothing_protected(self) -> "TrainingSettings":
         decided = {rule.feature for rule in self.policy_rules}
         if taken := sorted({*self.protected, *decided, self.label} & {*self.features.names}):
             raise ValueError(f"{taken[0]} must not be a feature: it is protected or decides")
@@ -137,7 +137,7 @@ class Settings(Strict):
         return self
 
 
-def load_settings(file: Path = DEFAULT_FILE) -> Settings:
+def load_settings(file: Path = DEFAULT_FILE) -> TrainingSettings:
     """Read and check a settings file. Raises MlError if it is missing or wrong."""
     try:
         return parse_settings(file.read_bytes(), str(file))
@@ -147,10 +147,10 @@ def load_settings(file: Path = DEFAULT_FILE) -> Settings:
         ) from None
 
 
-def parse_settings(content: bytes, origin: str) -> Settings:
+def parse_settings(content: bytes, origin: str) -> TrainingSettings:
     """Check the content of a settings file. Raises MlError, with its origin, if it is wrong."""
     try:
-        return Settings.model_validate(yaml.safe_load(content))
+        return TrainingSettings.model_validate(yaml.safe_load(content))
     except yaml.YAMLError as error:
         why = " ".join(str(error).split())
         raise MlError(f"{origin} is not YAML: {why}", "ml/settings.yml shows the form") from None

@@ -32,7 +32,7 @@ from ml.metrics import NAMES, Estimate, auc_difference
 from ml.models import LIGHTGBM, Boosted, Calibration, Logistic, Parameters
 from ml.prepare import Prepared, prepare
 from ml.registry import COMPLETE, FAILED, GATES, PASSED, WHY, Registry
-from ml.settings import Settings, as_text
+from ml.settings import TrainingSettings, as_text
 from ml.training_set import TrainingSet
 
 Say = Callable[[str], None]
@@ -59,7 +59,7 @@ class Result:
     gates: list[Gate]
 
 
-def read(env: dict[str, str], settings: Settings, file: Path | None) -> TrainingSet:
+def read(env: dict[str, str], settings: TrainingSettings, file: Path | None) -> TrainingSet:
     """The training set of the lake as it is, or one that was saved."""
     if file is None:
         read_now = training_set.read(Lake(env), settings)
@@ -70,7 +70,7 @@ def read(env: dict[str, str], settings: Settings, file: Path | None) -> Training
     return TrainingSet(frame, {**origin, "rows": len(frame)})
 
 
-def fit(everything: pd.DataFrame, settings: Settings, progress: Progress) -> Candidate:
+def fit(everything: pd.DataFrame, settings: TrainingSettings, progress: Progress) -> Candidate:
     """Evaluate, then fit the model that decides on all rows. Raises MlError if it cannot."""
     data = prepare(everything, settings)
     task = progress.add_task("training", total=evaluate.steps(settings))
@@ -102,7 +102,7 @@ def bar(console: Any) -> Progress:  # noqa: ANN401
 
 
 def register(
-    registry: Registry, candidate: Candidate, trained_on: TrainingSet, settings: Settings
+    registry: Registry, candidate: Candidate, trained_on: TrainingSet, settings: TrainingSettings
 ) -> tuple[ModelVersion, list[Gate]]:
     """Store all of the evidence, then the version. Until then there is nothing to promote."""
     found = gates.judge(
@@ -132,7 +132,7 @@ def register(
 
 
 def against_champion(
-    registry: Registry, candidate: Candidate, settings: Settings
+    registry: Registry, candidate: Candidate, settings: TrainingSettings
 ) -> Estimate | None:
     """The candidate's AUC less the champion's, on the newest applications.
 
@@ -189,7 +189,7 @@ def write_artifacts(
     folder: Path,
     candidate: Candidate,
     trained_on: TrainingSet,
-    settings: Settings,
+    settings: TrainingSettings,
     found: list[Gate],
 ) -> str:
     """All files of a run; the SHA-256 of its training set."""
@@ -239,7 +239,7 @@ def native(model: Logistic | Boosted) -> str:
 def make_card(
     candidate: Candidate,
     provenance: dict[str, Any],
-    settings: Settings,
+    settings: TrainingSettings,
     found: list[Gate],
     images: list[tuple[str, str]],
 ) -> str:

@@ -16,7 +16,7 @@ from ml.errors import MlError
 from ml.features import check_there
 from ml.lake import Lake
 from ml.leaks import check_leaks
-from ml.settings import REPO, Settings
+from ml.settings import REPO, TrainingSettings
 
 TIMES = ("decided_at", "event_timestamp")
 KEY = "application_id"
@@ -32,7 +32,7 @@ class TrainingSet:
     provenance: dict[str, Any]
 
 
-def read(lake: Lake, settings: Settings) -> TrainingSet:
+def read(lake: Lake, settings: TrainingSettings) -> TrainingSet:
     """From Feast, by the feature service, with the columns of the rules and the audit.
 
     Raises MlError if the lake changes during the read, or its data cannot be trained on.
@@ -58,7 +58,9 @@ def read(lake: Lake, settings: Settings) -> TrainingSet:
     )
 
 
-def with_features(entities: pd.DataFrame, settings: Settings, *, only_known: bool) -> pd.DataFrame:
+def with_features(
+    entities: pd.DataFrame, settings: TrainingSettings, *, only_known: bool
+) -> pd.DataFrame:
     """The entities and their features, as of each one's `event_timestamp`."""
     # Not above: to import Feast takes seconds, which `--help` would pay for.
     from feast_repo.store import open_store  # noqa: PLC0415
@@ -73,7 +75,7 @@ def with_features(entities: pd.DataFrame, settings: Settings, *, only_known: boo
     )
 
 
-def references(store: Any, settings: Settings) -> list[str]:  # noqa: ANN401 (Feast has no types)
+def references(store: Any, settings: TrainingSettings) -> list[str]:  # noqa: ANN401 (Feast has no types)
     """The service's features, and the further columns of the rules and the audit."""
     from feast.errors import FeastObjectNotFoundException  # noqa: PLC0415
 
@@ -94,7 +96,7 @@ def references(store: Any, settings: Settings) -> list[str]:  # noqa: ANN401 (Fe
     return list(dict.fromkeys([*found, *further]))
 
 
-def feature_names(settings: Settings) -> list[str]:
+def feature_names(settings: TrainingSettings) -> list[str]:
     from feast_repo.store import open_store  # noqa: PLC0415
 
     return references(open_store(), settings)
@@ -124,7 +126,7 @@ def load(file: Path) -> pd.DataFrame:
         ) from None
 
 
-def check(frame: pd.DataFrame, settings: Settings) -> None:
+def check(frame: pd.DataFrame, settings: TrainingSettings) -> None:
     """Raise MlError, in a sentence, if a model cannot be trained on these rows."""
     check_there(frame, settings.features)
     checks, labels = settings.checks, frame[settings.label]
@@ -157,7 +159,7 @@ def months_of(times: pd.Series) -> pd.Series:
     return times.dt.tz_localize(None).dt.to_period("M")
 
 
-def check_gaps(times: pd.Series, settings: Settings) -> str:
+def check_gaps(times: pd.Series, settings: TrainingSettings) -> str:
     """A sentence with the months in which nothing was decided; empty if there are none.
 
     Neither the split by time nor the folds need every month, and a month's own figures exist
@@ -188,13 +190,13 @@ def empty_months(times: pd.Series) -> list[str]:
     return found
 
 
-def check_features(frame: pd.DataFrame, settings: Settings) -> None:
+def check_features(frame: pd.DataFrame, settings: TrainingSettings) -> None:
     """Raise MlError for a feature that gives the label away, among whom the model judges."""
     labels = frame[settings.label].to_numpy(dtype=np.int64)
     check_leaks(frame, settings.features.names, labels, settings.checks.leak_auc)
 
 
-def skew(frame: pd.DataFrame, settings: Settings) -> str:
+def skew(frame: pd.DataFrame, settings: TrainingSettings) -> str:
     """What a sample of applications looks like offline and online, as a sentence.
 
     Both are asked for now: a model is trained on the one and asked about the other.

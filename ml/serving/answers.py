@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-Value = float | str | bool | None
+FeatureValue = float | str | bool | None
 
 
 class ScoreRequest(BaseModel):
@@ -29,8 +29,8 @@ class Reason(BaseModel):
     """What a feature does to the score, compared with its typical value."""
 
     feature: str
-    value: Value
-    typical: Value
+    value: FeatureValue
+    typical: FeatureValue
     effect: float = Field(description="The score with this value less the score with the typical")
     direction: Literal["raises the score", "lowers the score", "changes nothing"]
 

@@ -13,7 +13,7 @@ from ml.decision import decide
 from ml.errors import MlError
 from ml.onnx_model import OnnxModel
 from ml.registry import Registry, connected
-from ml.settings import Settings, parse_settings
+from ml.settings import TrainingSettings, parse_settings
 
 log = logging.getLogger(__name__)
 
@@ -28,7 +28,7 @@ class Champion:
     """A version with all that a decision needs: it decides by the settings it was trained with."""
 
     version: int
-    settings: Settings
+    settings: TrainingSettings
     model: OnnxModel
     typical: dict[str, float | str]
 
@@ -106,7 +106,7 @@ class ChampionWatcher:
             self.check()
 
 
-def from_registry(env: dict[str, str], settings: Settings) -> Find:
+def from_registry(env: dict[str, str], settings: TrainingSettings) -> Find:
     """How to find the champion in the stack's registry; `settings` name the model."""
 
     def find(but: int | None) -> Champion | None:

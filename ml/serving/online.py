@@ -8,7 +8,7 @@ from typing import Any
 from feast import FeatureStore
 from feast.on_demand_feature_view import OnDemandFeatureView
 
-from ml.settings import Settings
+from ml.settings import TrainingSettings
 
 KEY = "application_id"
 # Without another one in the request, what was applied for: as in batch scoring.
@@ -31,7 +31,7 @@ class OnlineReader:
         self._plan = lru_cache(maxsize=4)(self._make_plan)
 
     def read(
-        self, application_id: int, requested: float | None, settings: Settings
+        self, application_id: int, requested: float | None, settings: TrainingSettings
     ) -> OnlineFeatures | None:
         """None if the store has nothing of the application.
 
@@ -74,7 +74,7 @@ class OnlineReader:
         return tuple(references | dict.fromkeys(rules)), tuple(computed)
 
 
-def needed(settings: Settings) -> list[str]:
+def needed(settings: TrainingSettings) -> list[str]:
     """The model's features by name, and the rules' columns as `view:feature`."""
     rules = [rule.column for rule in settings.policy_rules]
     return [*settings.features.names, AMOUNT, *rules]

@@ -7,7 +7,7 @@ from collections import defaultdict
 
 from infra.paths import REPO
 
-PACKAGES = ("airflow", "demo", "feast_repo", "infra", "ingestion")
+PACKAGES = ("airflow", "demo", "feast_repo", "infra", "ingestion", "ml")
 CAMEL_CASE = re.compile(r"[A-Z][A-Za-z0-9]*[a-z0-9][A-Za-z0-9]*")
 PROJECT_NAME = re.compile(r"loan[- ]lakehouse", re.IGNORECASE)
 

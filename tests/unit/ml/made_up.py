@@ -3,10 +3,10 @@
 import numpy as np
 import pandas as pd
 
-from ml.settings import DEFAULT_FILE, Settings, load_settings
+from ml.settings import DEFAULT_FILE, TrainingSettings, load_settings
 
 
-def settings(**training: object) -> Settings:
+def settings(**training: object) -> TrainingSettings:
     """The project's, with few rows and short searches."""
     found = load_settings(DEFAULT_FILE)
     short = {"trials": 2, "folds": 2, "workers": 1, "maximum_rounds": 30, "patience": 5}
