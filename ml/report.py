@@ -1,4 +1,4 @@
-"""The week's report by Evidently: what is scored beside what was learned from, as one HTML file."""
+"""The week's report by Evidently, one HTML file: what is scored against what was learned from."""
 
 import os
 import warnings

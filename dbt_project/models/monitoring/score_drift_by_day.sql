@@ -1,6 +1,6 @@
 with
 
--- What the model decides; not what a rule declines, or nobody could score.
+-- What the model decides; not what a rule declines, or what is referred.
 scores as (
 
     select *
