@@ -21,7 +21,16 @@ from rich.console import Console
 from rich.markup import escape
 
 from demo.background import Background
-from demo.steps import MODEL, NO_SCHEDULE, PAUSE, Step, lake_steps, stream_steps
+from demo.steps import (
+    MODEL,
+    MODEL_ROWS,
+    NO_SCHEDULE,
+    PAUSE,
+    Step,
+    can_train,
+    lake_steps,
+    stream_steps,
+)
 from demo.summary import ALL, LAKE, NEXT_STEPS, PROOF, SCORED, print_summary
 from infra.env import env_file, load_env
 from infra.errors import LakehouseError
@@ -130,6 +139,9 @@ def main() -> None:
     env = load_env()
     with_airflow = os.environ.get("AIRFLOW") != "0"
     with_mlflow = os.environ.get("MODEL") != "0" and env["MLFLOW"] != "0"
+    if with_mlflow and not can_train():
+        console.print(f"[yellow]no model[/]: it needs {MODEL_ROWS:,} rows; ROWS says how many")
+        with_mlflow = False
     with Background(Path(env["LAKEHOUSE_STATE"], "logs/airflow-setup.log")) as background:
         first = start_lake(background, with_airflow, with_mlflow)
         lake, stream = lake_steps(), stream_steps(with_airflow)
