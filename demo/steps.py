@@ -4,7 +4,7 @@ import os
 import shlex
 from dataclasses import dataclass
 
-# A third of the applications is declined by a rule; a model needs 1,000 of the others.
+# A rule declines half of the applications; a model needs 1,000 of the others.
 MODEL_ROWS = 3_000
 
 
