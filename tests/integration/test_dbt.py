@@ -166,7 +166,7 @@ def test_the_source_s_columns_may_come_and_must_not_go(own_lake: SmallLake) -> N
 
 def test_scores_build_before_a_model_has_scored(own_lake: SmallLake) -> None:
     # As by `dbt build --exclude …`: a selection takes the place of the default selector.
-    build = own_lake.dbt("build", "--select", "tag:scores", "--exclude", "test_type:unit")
+    build = own_lake.dbt("build", "--select", "+tag:scores", "--exclude", "test_type:unit")
     assert build.returncode == 0, build.stdout
     assert own_lake.query(f"select * from {own_lake.silver}.loan_scores") == []
 
