@@ -12,8 +12,8 @@ from enum import StrEnum
 from typing import Any
 
 from ingestion.postgres import quote_identifier
+from ingestion.source import distribution as d
 from ingestion.source.columns import FILE_COLUMNS, TABLE
-from ingestion.source.distribution import CATEGORIES
 from ingestion.source.generator import generate_tables
 
 SourceRow = dict[str, Any]
@@ -51,9 +51,6 @@ CORRECTED_TOGETHER = (
     ("loan_int_rate",),
     ("credit_score",),
 )
-# Of all applications; none with a previous default is approved (see `_CHANGED`).
-APPROVED_SHARE = 0.222 / CATEGORIES["previous_loan_defaults_on_file"]["No"]
-
 EXAMPLES = 2_000
 _UNBOUNDED = 2**62
 _SEED_OFFSET = 2**32  # `source generate` uses lower seeds: do not repeat its rows
@@ -142,7 +139,7 @@ class ChangePlanner:
 
     def _changed(self, kind: Kind) -> SourceRow:
         if kind is Kind.decision:
-            return {"loan_status": int(self._random.random() < APPROVED_SHARE)}
+            return {"luck": self._random.random()}
         if kind is Kind.correction:
             example = self._random.choice(self._applications.examples)
             groups = self._random.sample(CORRECTED_TOGETHER, self._random.randint(1, 2))
@@ -158,13 +155,14 @@ def relation(schema: str) -> str:
 def statements(table: str) -> dict[Kind, str]:
     """For each kind the statement that makes such changes; its parameter is rows as JSON."""
     columns = ", ".join(FILE_COLUMNS)
-    rows = f"json_populate_recordset(NULL::{table}, %s)"
+    rows = f"json_populate_recordset(NULL::{table}, %s) AS change"
+    decisions = "json_to_recordset(%s) AS change (application_id bigint, luck double precision)"
     # A row that another session works on is passed over for the next one: nothing
     # here ever waits for a row, so nothing can deadlock.
-    wanted = f"""
+    wanted = """
         WITH wanted AS (
             SELECT found.application_id AS found, change.*
-            FROM {rows} AS change
+            FROM {rows}
             CROSS JOIN LATERAL (
                 SELECT application_id FROM {table}
                 WHERE application_id >= change.application_id
@@ -172,25 +170,47 @@ def statements(table: str) -> dict[Kind, str]:
                 FOR UPDATE SKIP LOCKED
             ) AS found
         )"""
-    update = f"""{wanted}
-        UPDATE {table} AS old SET {_CHANGED}, updated_at = now()
-        FROM wanted WHERE old.application_id = wanted.found"""
+    wanted_rows = wanted.format(rows=rows, table=table)
+    wanted_decisions = wanted.format(rows=decisions, table=table)
     return {
         Kind.new: f"INSERT INTO {table} (application_id, {columns})"
         f" SELECT application_id, {columns} FROM {rows}",
-        Kind.correction: update,
-        Kind.decision: update,
-        Kind.withdrawal: f"""{wanted}
+        Kind.correction: f"""{wanted_rows}
+        UPDATE {table} AS old SET {_CORRECTED}, updated_at = now()
+        FROM wanted WHERE old.application_id = wanted.found""",
+        Kind.decision: f"""{wanted_decisions}
+        UPDATE {table} AS old SET loan_status = {_DECIDED}, updated_at = now()
+        FROM wanted WHERE old.application_id = wanted.found""",
+        Kind.withdrawal: f"""{wanted_rows}
         DELETE FROM {table} AS old USING wanted WHERE old.application_id = wanted.found""",
     }
 
 
+def _odds(row: str) -> str:
+    """The logarithm of the odds of approval, as the generator's rows have them, in SQL."""
+
+    def weights(column: str, of: dict[str, float]) -> str:
+        cases = " ".join(f"WHEN '{value}' THEN {weight}" for value, weight in of.items())
+        return f"CASE {row}.{column} {cases} END"
+
+    terms = [
+        f"{d.APPROVAL_INTERCEPT}",
+        f"{d.APPROVAL_PERCENT_INCOME} * {row}.loan_percent_income",
+        f"{d.APPROVAL_INT_RATE} * {row}.loan_int_rate",
+        f"{d.APPROVAL_LOG_INCOME} * ln(greatest({row}.person_income, 1))",
+        weights("person_home_ownership", d.APPROVAL_HOME),
+        weights("loan_intent", d.APPROVAL_INTENT),
+    ]
+    return " + ".join(terms)
+
+
 # What a change does not name stays. A previous default decides by itself.
-_CHANGED = ", ".join(
+_CORRECTED = ", ".join(
     f"{column} = coalesce(wanted.{column}, old.{column})"
     for column in FILE_COLUMNS
     if column != "loan_status"
-) + (
-    ", loan_status = CASE old.previous_loan_defaults_on_file WHEN 'Yes' THEN 0"
-    " ELSE coalesce(wanted.loan_status, old.loan_status) END"
+)
+_DECIDED = (
+    "CASE WHEN old.previous_loan_defaults_on_file = 'Yes' THEN 0"
+    f" WHEN wanted.luck < 1 / (1 + exp(-({_odds('old')}))) THEN 1 ELSE 0 END"
 )

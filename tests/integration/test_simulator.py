@@ -163,6 +163,20 @@ def test_no_previous_default_is_ever_approved(desk: Desk) -> None:
     assert 0.1 < decided < 0.4
 
 
+def test_decisions_follow_the_odds_of_the_application(desk: Desk) -> None:
+    desk.sql("UPDATE loan_applications SET loan_status = 0")
+    desk.simulate(changes=3000)
+
+    def approved(condition: str) -> float:
+        ((share,),) = desk.sql(
+            "SELECT avg(loan_status) FROM loan_applications"
+            f" WHERE previous_loan_defaults_on_file = 'No' AND {condition}"
+        )
+        return float(share)
+
+    assert approved("loan_percent_income >= 0.3") > 3 * approved("loan_percent_income < 0.1")
+
+
 def test_one_session_does_the_same_for_the_same_seed(corner: Any) -> None:
     def digest(seed: int) -> Any:
         replace_content(corner.settings, generate_chunks(500, 1), schema=corner.schema)
