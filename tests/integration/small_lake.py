@@ -140,8 +140,12 @@ class SmallLake:
 
     @property
     def manifest(self) -> Path:
-        """What dbt's last command over this lake wrote."""
-        return self.folder / "target/manifest.json"
+        """What dbt's last command over this lake wrote; where none has run, it reads its files."""
+        file = self.folder / "target/manifest.json"
+        if not file.exists():
+            done = self.dbt("parse")
+            assert done.returncode == 0, done.stdout
+        return file
 
     def query(self, sql: str) -> list[list[Any]]:
         return query_trino(os.environ, sql)
