@@ -43,15 +43,16 @@ def test_without_a_selection_dbt_takes_all_but_unit_tests_and_scores(
     command += ["--output-keys=unique_id", "--target=lint", f"--target-path={tmp_path}"]
     listed = subprocess.check_output(command, cwd=PROJECT, text=True, stderr=subprocess.DEVNULL)
     selected = {yaml.safe_load(line)["unique_id"] for line in listed.splitlines()}
-    kinds = ("nodes", "sources", "exposures")
-    assert selected == {
+    everything = manifest["nodes"] | manifest["sources"] | manifest["exposures"]
+    scores = {name for name, node in everything.items() if "scores" in node.get("tags", [])}
+    tests_of_scores = {
         name
-        for kind in kinds
-        for name in manifest[kind]
-        if manifest[kind][name]["resource_type"] != "operation"
-        and "scores" not in manifest[kind][name].get("tags", [])
-        and "loan_scores" not in name
+        for name, node in everything.items()
+        if node["resource_type"] == "test" and scores & {*node["depends_on"]["nodes"]}
     }
+    operations = {name for name, node in everything.items() if node["resource_type"] == "operation"}
+    assert len(scores) > 5 and tests_of_scores
+    assert selected == everything.keys() - scores - tests_of_scores - operations
 
 
 class Exceptions:
