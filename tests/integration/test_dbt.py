@@ -78,6 +78,13 @@ def test_gold_holds_what_silver_holds(lake: SmallLake) -> None:
     ) == [["2024-01-01", "PERSONAL", 4, 3, 75.0]]
 
 
+def test_scores_build_before_a_model_has_scored(lake: SmallLake) -> None:
+    # As by `dbt build --exclude …`: a selection takes the place of the default selector.
+    build = lake.dbt("build", "--select", "tag:scores", "--exclude", "test_type:unit")
+    assert build.returncode == 0, build.stdout
+    assert lake.query(f"select * from {lake.silver}.loan_scores") == []
+
+
 def test_a_broken_contract_and_a_query_that_fails_halfway_leave_the_table(
     lake: SmallLake, project: Path
 ) -> None:
@@ -162,13 +169,6 @@ def test_the_source_s_columns_may_come_and_must_not_go(own_lake: SmallLake) -> N
     found = build.stdout.split("See test failures:")[1].split("\n")[2].strip()
     assert own_lake.query(found) == [["the source no longer has credit_score", 1]]
     assert versions(own_lake, f"{own_lake.silver}.int_loan_applications__state") == before
-
-
-def test_scores_build_before_a_model_has_scored(own_lake: SmallLake) -> None:
-    # As by `dbt build --exclude …`: a selection takes the place of the default selector.
-    build = own_lake.dbt("build", "--select", "+tag:scores", "--exclude", "test_type:unit")
-    assert build.returncode == 0, build.stdout
-    assert own_lake.query(f"select * from {own_lake.silver}.loan_scores") == []
 
 
 def test_late_changes_are_folded_in_and_a_dead_letter_only_warns(
