@@ -53,10 +53,11 @@ def test_demo_takes_every_row_to_the_features(stack: dict[str, str], source: str
     """The second one finds the first one's lake: all that it loads comes by both paths."""
     done = demo(source)
     assert done.returncode == 0, done.stdout[-4000:]
-    parts = ["The lake\n", r"lake ready \d+ s after the start", "From commit to", "The lakehouse\n"]
+    parts = ["The lake\n", r"lake ready \d+ s after the start", "From commit to"]
     with_airflow = source == SOURCES[-1]
     ready = "pipelines ready" if with_airflow else "all of it by hand, ready"
-    parts += [rf"{ready} \d+ s after the start", "Where to look", "What to try next"]
+    parts += [rf"{ready} \d+ s after the start", "The lakehouse\n", r"model ready \d+ s"]
+    parts += ["Where to look", "What to try next"]
     assert re.search(".*".join(parts), re.sub(r" +\n", "\n", done.stdout), re.DOTALL)
     loaded = query_trino(
         stack,
