@@ -25,9 +25,9 @@ from sqlalchemy.exc import OperationalError
 from starlette.concurrency import run_in_threadpool
 from starlette.middleware.authentication import AuthenticationMiddleware
 
-from feast_repo.bearer_token import BearerToken, Refusal, unauthorized
 from feast_repo.online_request import OnlineRequest, check
-from feast_repo.store import online_store, open_store
+from feast_repo.server import BearerToken, Refusal, sentence_of, unauthorized
+from feast_repo.store import online_store_answers, open_store, use_database_user
 
 READ = "/get-online-features"
 HEALTH = "/health"
@@ -67,18 +67,13 @@ def make_app() -> FastAPI:
     @app.get(HEALTH, response_class=PlainTextResponse, responses={503: REFUSALS[503]})
     def health() -> Response:
         """Whether it can serve: the online store answers."""
-        try:
-            with online_store(store).connection(store.config) as connection:
-                connection.execute("select 1")
-        except psycopg.Error:
+        if not online_store_answers(store):
             return unavailable()
         return PlainTextResponse("ok")
 
     @app.exception_handler(RequestValidationError)
     def malformed(_: object, error: RequestValidationError) -> Response:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"] if part != "body")
-        return JSONResponse({"detail": f"{where}: {first['msg']}"[:300]}, status_code=422)
+        return JSONResponse({"detail": sentence_of(error)}, status_code=422)
 
     @app.exception_handler(FeastObjectNotFoundException)
     def not_found(_: object, error: Exception) -> Response:
@@ -100,14 +95,8 @@ def make_app() -> FastAPI:
     return app
 
 
-def read_only() -> None:
-    """Use the user that may read the registry and the online store, and change neither."""
-    for name in ("USER", "PASSWORD"):
-        os.environ[f"FEAST_DB_{name}"] = os.environ[f"FEAST_READER_{name}"]
-
-
 if __name__ == "__main__":
-    read_only()
+    use_database_user("FEAST_READER")  # it reads the registry and the online store, no more
     uvicorn.run(
         make_app(),
         host=os.environ["BIND_HOST"],

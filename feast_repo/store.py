@@ -67,6 +67,24 @@ def online_store(store: FeatureStore) -> TypedPostgresOnlineStore:
     return cast(TypedPostgresOnlineStore, store._get_provider().online_store)
 
 
+def online_store_answers(store: FeatureStore) -> bool:
+    try:
+        with online_store(store).connection(store.config) as connection:
+            connection.execute("select 1")
+    except psycopg.Error:
+        return False
+    return True
+
+
+def use_database_user(prefix: str) -> None:
+    """Have Feast connect to PostgreSQL as the user of ``<prefix>_USER`` and ``<prefix>_PASSWORD``.
+
+    Before `open_store`, which reads the environment.
+    """
+    for name in ("USER", "PASSWORD"):
+        os.environ[f"FEAST_DB_{name}"] = os.environ[f"{prefix}_{name}"]
+
+
 @contextmanager
 def trino_cursor(store: FeatureStore) -> Iterator[trino.dbapi.Cursor]:
     """A cursor with Feast's own address and user; numbers and texts only, as Trino sends them."""

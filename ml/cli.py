@@ -36,6 +36,8 @@ file that ENV_FILE names.
 """
 
 ALARM_CODE = 3
+# By which a task of Airflow is skipped.
+SKIP_CODE = 99
 
 app = typer.Typer(
     name="ml",
@@ -164,31 +166,44 @@ def monitor(
     only_last: Annotated[
         bool, typer.Option("--last", help="Only repeat what the last one found.")
     ] = False,
+    retrain: Annotated[
+        bool,
+        typer.Option("--retrain", help="Exit with 0 if a threshold is passed, with 99 if none is."),
+    ] = False,
 ) -> None:
     """Compare the champion's scores and their outcomes with the thresholds of the settings.
 
     Reads what `dbt build --select tag:scores` has made, and stores a report, one a week, with
     the version's run. Exits with 3 and a sentence if a threshold is passed.
     """
+    alarm = raises_alarm(load_settings(settings_file), environment(), only_last=only_last)
+    if retrain:
+        sys.exit(0 if alarm else SKIP_CODE)
+    if alarm:
+        sys.exit(ALARM_CODE)
+
+
+def raises_alarm(settings: TrainingSettings, env: dict[str, str], *, only_last: bool) -> bool:
+    """Print what monitoring finds; whether a threshold is passed."""
     from ml import monitor as work
     from ml.lake import Lake
     from ml.registry import connected
 
-    settings, env = load_settings(settings_file), environment()
     if env.get("MLFLOW") == "0":
         out.print("MLflow is left out: there is no model to monitor")
-        return
+        return False
     with connected(env, settings) as registry:
         if not registry.by_alias(registry.champion_alias):
             out.print("there is no champion: nothing is monitored")
-            return
+            return False
         found = work.last(registry) if only_last else work.monitor(Lake(env), registry, settings)
     if found.report:
         out.print(f"version {found.version}: {found.report} in its run's artifacts")
     if found.alarm:
         err.print(f"[bold red]alarm:[/] version {found.version}: {found.alarm}", soft_wrap=True)
-        sys.exit(ALARM_CODE)
-    out.print(f"version {found.version}: no threshold is passed")
+    else:
+        out.print(f"version {found.version}: no threshold is passed")
+    return bool(found.alarm)
 
 
 @app.command()

@@ -55,7 +55,6 @@ class Found:
     version: str
     alarm: str
     report: str
-    scored: int
 
 
 def monitor(lake: Lake, registry: Registry, settings: TrainingSettings) -> Found:
@@ -71,14 +70,14 @@ def monitor(lake: Lake, registry: Registry, settings: TrainingSettings) -> Found
         stored = store_report(lake, registry, champion, marts, settings)
     for tag, value in ((REPORT, stored), (ALARM, alarm)):
         registry.client.set_model_version_tag(registry.model, champion.version, tag, value)
-    return Found(str(champion.version), alarm, stored, int(marts.volume["applications"].sum()))
+    return Found(str(champion.version), alarm, stored)
 
 
 def last(registry: Registry) -> Found:
     """What the last one found of the champion."""
     champion = registry.champion()
     tags = champion.tags
-    return Found(str(champion.version), tags.get(ALARM, ""), tags.get(REPORT, ""), 0)
+    return Found(str(champion.version), tags.get(ALARM, ""), tags.get(REPORT, ""))
 
 
 def read(lake: Lake, version: int) -> Marts:

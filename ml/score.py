@@ -78,7 +78,10 @@ def score(
 
 
 def land_reference(bronze: Bronze, registry: Registry, version: ModelVersion) -> None:
-    """Land x."""
+    """Land the bins of the version's training set, which monitoring compares with.
+
+    A version that was trained before there was monitoring has none.
+    """
     if not registry.has_artifact(version, REFERENCE):
         return
     created = datetime.fromtimestamp(version.creation_timestamp / 1000, UTC)

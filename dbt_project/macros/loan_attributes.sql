@@ -23,12 +23,12 @@
     ]) }}
 {%- endmacro %}
 
-{# Their names as an array of texts. #}
+{# The names of these columns as an array of texts. #}
 {% macro loan_column_names() -%}
     array['{{ loan_columns() | map(attribute='name') | join("', '") }}']
 {%- endmacro %}
 
-{# They as one ROW, as an event has them: a time is a text. #}
+{# The type of an event's row, to which its JSON is cast; times are texts. #}
 {% macro loan_row_type() -%}
     {%- set fields = [] -%}
     {%- for column in loan_columns() -%}
@@ -39,7 +39,7 @@
     row({{ fields | join(', ') }})
 {%- endmacro %}
 
-{# They in a SELECT, all null. #}
+{# These columns in a SELECT, all null. #}
 {% macro no_loan_attributes() -%}
     {%- for column in loan_columns() -%}
     cast(null as {{ column.type }}) as {{ column.name }}

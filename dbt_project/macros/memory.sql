@@ -26,6 +26,23 @@
     {{ return(remembered('int_loan_applications__progress') if found.all else none) }}
 {%- endmacro %}
 
+{#
+    True of the snapshots that a run still needs: those on which the state may rest, and
+    those that no run has folded in. `progress` is remembered_progress().
+#}
+{% macro is_needed(progress) -%}
+    {%- if progress -%}
+        (
+            is_effective
+            or snapshot_id not in (
+                select progress.input_id from {{ progress }} as progress
+            )
+        )
+    {%- else -%}
+        true
+    {%- endif -%}
+{%- endmacro %}
+
 {# The rows of a query; `otherwise` while parsing, and in lint, without a lake. #}
 {% macro rows_of(query, otherwise=[]) -%}
     {%- if execute and target.name != 'lint' -%}

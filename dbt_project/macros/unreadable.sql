@@ -7,23 +7,32 @@
 
 {# Of a change: `raw` is its row as a map of JSON values, null if it is no JSON object. #}
 {% macro unreadable_in_change(raw, columns) -%}
+    {%- set reasons = [] -%}
+    {%- for column in columns -%}
+        {%- do reasons.append(reason_in_change(raw, column)) -%}
+    {%- endfor -%}
     if(
         {{ raw }} is null,
         array[
             cast(row(null, 'the row is not valid JSON') as row(column_name varchar, reason varchar))
         ],
-        nullif(
-            filter(
-                cast(array[
-                    {%- for column in columns %}
-                    row('{{ column.name }}', {{ reason_in_change(raw, column) }})
-                    {{- ',' if not loop.last }}
-                    {%- endfor %}
-                ] as array(row(column_name varchar, reason varchar))),
-                found -> found.reason is not null
-            ),
-            array[]
-        )
+        {{ with_a_reason(columns, reasons) }}
+    )
+{%- endmacro %}
+
+{# Of the columns those whose reason, an expression each, is not null; null if there are none. #}
+{% macro with_a_reason(columns, reasons) -%}
+    nullif(
+        filter(
+            cast(array[
+                {%- for column in columns %}
+                row('{{ column.name }}', {{ reasons[loop.index0] }})
+                {{- ',' if not loop.last }}
+                {%- endfor %}
+            ] as array(row(column_name varchar, reason varchar))),
+            found -> found.reason is not null
+        ),
+        array[]
     )
 {%- endmacro %}
 
@@ -41,18 +50,11 @@
 
 {# Of a batch row: `named` is the JSON object in which ingestion lists what Parquet cannot hold. #}
 {% macro unreadable_in_row(named, columns) -%}
-    nullif(
-        filter(
-            cast(array[
-                {%- for column in columns %}
-                row('{{ column.name }}', {{ reason_in_row(named, column) }})
-                {{- ',' if not loop.last }}
-                {%- endfor %}
-            ] as array(row(column_name varchar, reason varchar))),
-            found -> found.reason is not null
-        ),
-        array[]
-    )
+    {%- set reasons = [] -%}
+    {%- for column in columns -%}
+        {%- do reasons.append(reason_in_row(named, column)) -%}
+    {%- endfor -%}
+    {{ with_a_reason(columns, reasons) }}
 {%- endmacro %}
 
 {% macro reason_in_row(named, column) -%}

@@ -1,7 +1,6 @@
 -- Bronze holds as many rows of a snapshot as its manifest promised. A lost part
 -- fails here, before silver is rebuilt without its rows. Of older snapshots
 -- that have been folded in, silver needs nothing more.
-{% set progress = remembered_progress() %}
 with
 
 snapshots as (
@@ -9,14 +8,7 @@ snapshots as (
     select * from {{ ref('int_batch_snapshots__effective') }}
     where
         table_name = 'loan_applications'
-        {% if progress %}
-            and (
-                is_effective
-                or snapshot_id not in (
-                    select progress.input_id from {{ progress }} as progress
-                )
-            )
-        {% endif %}
+        and {{ is_needed(remembered_progress()) }}
 
 ),
 

@@ -139,7 +139,7 @@ class ChangePlanner:
 
     def _changed(self, kind: Kind) -> SourceRow:
         if kind is Kind.decision:
-            return {"luck": self._random.random()}
+            return {"draw": self._random.random()}
         if kind is Kind.correction:
             example = self._random.choice(self._applications.examples)
             groups = self._random.sample(CORRECTED_TOGETHER, self._random.randint(1, 2))
@@ -156,7 +156,7 @@ def statements(table: str) -> dict[Kind, str]:
     """For each kind the statement that makes such changes; its parameter is rows as JSON."""
     columns = ", ".join(FILE_COLUMNS)
     rows = f"json_populate_recordset(NULL::{table}, %s) AS change"
-    decisions = "json_to_recordset(%s) AS change (application_id bigint, luck double precision)"
+    decisions = "json_to_recordset(%s) AS change (application_id bigint, draw double precision)"
     # A row that another session works on is passed over for the next one: nothing
     # here ever waits for a row, so nothing can deadlock.
     wanted = """
@@ -212,5 +212,5 @@ _CORRECTED = ", ".join(
 )
 _DECIDED = (
     "CASE WHEN old.previous_loan_defaults_on_file = 'Yes' THEN 0"
-    f" WHEN wanted.luck < 1 / (1 + exp(-({_odds('old')}))) THEN 1 ELSE 0 END"
+    f" WHEN wanted.draw < 1 / (1 + exp(-({_odds('old')}))) THEN 1 ELSE 0 END"
 )

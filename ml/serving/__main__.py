@@ -1,13 +1,12 @@
 """Start the scoring server: `python -m ml.serving`, with the settings of the environment."""
 
 import logging
-import os
 from pathlib import Path
 
 import uvicorn
 
-from feast_repo.bearer_token import BearerToken
-from feast_repo.store import open_store
+from feast_repo.server import BearerToken
+from feast_repo.store import open_store, use_database_user
 from ml.serving.champion import ChampionWatcher, from_registry
 from ml.serving.online import OnlineReader
 from ml.serving.server import HEALTH, READY, make_app
@@ -19,8 +18,7 @@ TOKEN_SETTING = "SCORING_TOKEN"  # noqa: S105 (its name)
 def main() -> None:
     logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s", level=logging.INFO)
     env = environment()
-    for name in ("USER", "PASSWORD"):  # it reads the registry and the online store, no more
-        os.environ[f"FEAST_DB_{name}"] = setting(env, f"SCORING_DB_{name}")
+    use_database_user("SCORING_DB")  # it reads the registry and the online store, no more
     token = BearerToken(setting(env, TOKEN_SETTING), TOKEN_SETTING, open_paths=(HEALTH, READY))
     # Tests have a model of their own.
     settings = load_settings(Path(env.get("ML_SETTINGS") or DEFAULT_FILE))

@@ -83,6 +83,9 @@ class ChampionWatcher:
         except MlError as error:
             self._report(str(error))
             return
+        except Exception as error:
+            self._report(f"the champion cannot be loaded: {type(error).__name__}: {error}")
+            return
         self._report("")
         if found is not None:
             self.current = found

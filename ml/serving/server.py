@@ -16,8 +16,8 @@ from prometheus_client import Counter, Gauge, Histogram, make_asgi_app
 from sqlalchemy.exc import OperationalError
 from starlette.middleware.authentication import AuthenticationMiddleware
 
-from feast_repo.bearer_token import BearerToken, Refusal, unauthorized
-from feast_repo.store import online_store
+from feast_repo.server import BearerToken, Refusal, sentence_of, unauthorized
+from feast_repo.store import online_store_answers
 from ml import policy
 from ml.decision import REFER, decide
 from ml.serving.answers import Decision, Readiness, Reason, ScoreRequest
@@ -92,7 +92,7 @@ def make_app(reader: OnlineReader, watcher: ChampionWatcher, token: BearerToken)
     def ready(response: Response) -> Readiness:
         """Whether it can decide. A registry that does not answer is a problem, and no obstacle."""
         champion, problems = watcher.current, [watcher.problem] if watcher.problem else []
-        store_answers = answers(reader)
+        store_answers = online_store_answers(reader.store)
         if not store_answers:
             problems.append("the online store does not answer")
         is_ready = champion is not None and store_answers
@@ -150,21 +150,10 @@ def reason(effect: Effect) -> Reason:
     return Reason.model_validate({**vars(effect), "direction": direction})
 
 
-def answers(reader: OnlineReader) -> bool:
-    try:
-        with online_store(reader.store).connection(reader.store.config) as connection:
-            connection.execute("select 1")
-    except (psycopg.Error, psycopg_pool.PoolTimeout):
-        return False
-    return True
-
-
 def refuse_in_sentences(app: FastAPI) -> None:
     @app.exception_handler(RequestValidationError)
     def malformed(_: Request, error: RequestValidationError) -> Response:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"] if part != "body") or "body"
-        return refusal(422, f"{where}: {first['msg']}"[:300])
+        return refusal(422, sentence_of(error))
 
     @app.exception_handler(HTTPException)
     def refused(_: Request, error: HTTPException) -> Response:

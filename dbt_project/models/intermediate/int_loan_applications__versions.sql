@@ -1,12 +1,10 @@
 {#- Existing rows before the lowest landed lsn are not affected. -#}
 {% do check_full_refresh(['int_loan_applications__landed']) %}
 {% set progress = remembered_progress() %}
-{% set is_of_interest = "(is_effective or snapshot_id not in (select input_id"
-    ~ " from " ~ progress ~ "))" if progress else "true" %}
 {% set since = value_of(
     "select coalesce(min(lsn), 0) from (select lsn from "
     ~ ref('int_loan_applications__landed') ~ " union all select snapshot_lsn from "
-    ~ ref('int_batch_snapshots__effective') ~ " where " ~ is_of_interest ~ ")", 0
+    ~ ref('int_batch_snapshots__effective') ~ " where " ~ is_needed(progress) ~ ")", 0
 ) %}
 
 with
@@ -20,7 +18,7 @@ landed as (
 snapshots as (
 
     select * from {{ ref('int_batch_snapshots__effective') }}
-    where table_name = 'loan_applications' and {{ is_of_interest }}
+    where table_name = 'loan_applications' and {{ is_needed(progress) }}
 
 ),
 

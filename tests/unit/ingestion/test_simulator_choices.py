@@ -88,7 +88,7 @@ def test_a_kind_names_what_it_changes(many: list[Transaction]) -> None:
                 elif kind is Kind.correction:
                     assert all(groups[column] <= named for column in named)
                 else:
-                    assert named == ({"luck"} if kind is Kind.decision else set())
+                    assert named == ({"draw"} if kind is Kind.decision else set())
 
 
 def test_new_keys_follow_the_greatest_and_others_are_known(many: list[Transaction]) -> None:

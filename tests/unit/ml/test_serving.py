@@ -50,18 +50,19 @@ def test_a_champion_that_cannot_score_is_not_taken(champion: Champion) -> None:
 
 
 def test_the_one_before_decides_until_another_is_found(champion: Champion) -> None:
-    answers: list[Champion | MlError | None] = [
+    answers: list[Champion | Exception | None] = [
         MlError("there is no champion", "`make train`"),
         champion,
         None,
         MlError("MLflow does not answer", "`make up`"),
+        ValueError("model.onnx is cut off"),
     ]
     asked = []
 
     def find(but: int | None) -> Champion | None:
         asked.append(but)
         answer = answers[len(asked) - 1]
-        if isinstance(answer, MlError):
+        if isinstance(answer, Exception):
             raise answer
         return answer
 
@@ -74,7 +75,9 @@ def test_the_one_before_decides_until_another_is_found(champion: Champion) -> No
     watcher.check()
     watcher.check()
     assert watcher.current is champion and "MLflow does not answer" in watcher.problem
-    assert asked == [None, None, 3, 3]
+    watcher.check()
+    assert watcher.current is champion and "model.onnx is cut off" in watcher.problem
+    assert asked == [None, None, 3, 3, 3]
 
 
 def test_one_row_is_decided_as_many_are(champion: Champion) -> None:

@@ -1,9 +1,10 @@
-"""Lets through requests that carry a server's token."""
+"""What our servers have in common: the token, and refusals in a sentence."""
 
 import hmac
 from collections.abc import Container
 from typing import Any
 
+from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel
 from starlette.authentication import AuthCredentials, AuthenticationBackend, AuthenticationError
 from starlette.requests import HTTPConnection
@@ -36,3 +37,10 @@ class BearerToken(AuthenticationBackend):
 def unauthorized(_: HTTPConnection, error: Exception) -> Response:
     headers = {"WWW-Authenticate": "Bearer"}
     return JSONResponse(Refusal(detail=str(error)).model_dump(), status_code=401, headers=headers)
+
+
+def sentence_of(error: RequestValidationError) -> str:
+    """The first field that is not as described, and why."""
+    first = error.errors()[0]
+    where = ".".join(str(part) for part in first["loc"] if part != "body") or "body"
+    return f"{where}: {first['msg']}"[:300]
