@@ -21,7 +21,13 @@ from ml.settings import load_settings
 from tests.integration.served_lake import materialize_views, served
 from tests.integration.small_lake import SmallLake
 from tests.integration.test_feature_server import wait_until
-from tests.integration.trained_lake import decided_lake, environment_of, ml, write_settings
+from tests.integration.trained_lake import (
+    decided_lake,
+    environment_of,
+    landed_scores,
+    ml,
+    write_settings,
+)
 
 pytestmark = pytest.mark.slow
 
@@ -44,7 +50,7 @@ def champion(
     lake: SmallLake, settings: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[dict[str, str]]:
     """The environment of a lake with features online and a champion, and its settings."""
-    with served(lake, tmp_path_factory.mktemp("feast")) as repo:
+    with landed_scores(), served(lake, tmp_path_factory.mktemp("feast")) as repo:
         materialize_views(FeatureStore(repo_path=str(repo)))
         env = {**environment_of(lake), "ML_SETTINGS": str(settings)}
         done = ml(env, "train", "--settings", str(settings))

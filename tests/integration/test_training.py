@@ -13,8 +13,14 @@ from ml import registry as ml_registry
 from ml.settings import load_settings
 from tests.integration.served_lake import served
 from tests.integration.small_lake import SmallLake
-from tests.integration.trained_lake import decided_lake, environment_of, ml, write_settings
-from tests.stack import delete_objects, objects_administrator
+from tests.integration.trained_lake import (
+    decided_lake,
+    environment_of,
+    landed_scores,
+    ml,
+    write_settings,
+)
+from tests.stack import delete_objects
 
 pytestmark = pytest.mark.slow
 
@@ -144,17 +150,9 @@ def test_a_model_that_fails_a_gate_stays_challenger_and_the_run_is_green(
 
 @pytest.fixture
 def scored_bronze() -> Iterator[Any]:
-    """The objects that a test lands, removed afterwards."""
-    store, bucket = objects_administrator(), os.environ["BRONZE_BUCKET"]
-
-    def keys() -> set[str]:
-        pages = store.get_paginator("list_objects_v2").paginate(Bucket=bucket)
-        found = (entry["Key"] for page in pages for entry in page.get("Contents", []))
-        return {key for key in found if key.startswith(("scores/", "loan_score_runs/"))}
-
-    before = keys()
-    yield lambda: sorted(key for key in keys() - before if not key.endswith("/"))
-    delete_objects(bucket, keys() - before)
+    """The keys of the objects that a test lands."""
+    with landed_scores() as keys:
+        yield keys
 
 
 def test_scores_land_once_however_often_they_are_asked_for(

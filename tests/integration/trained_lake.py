@@ -4,7 +4,7 @@ import os
 import subprocess
 import sys
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -13,6 +13,7 @@ import yaml
 from infra.paths import REPO
 from ml.settings import DEFAULT_FILE
 from tests.integration.small_lake import SmallLake, small_lake
+from tests.stack import delete_objects, objects_administrator
 
 # 3,000 applications over four months, decided by amount, income and chance.
 APPLICATIONS = """
@@ -119,3 +120,23 @@ def ml(env: Mapping[str, str], *arguments: str) -> subprocess.CompletedProcess[s
     return subprocess.run(
         command, cwd=REPO, env=env, text=True, capture_output=True, check=False, timeout=300
     )
+
+
+@contextmanager
+def landed_scores() -> Iterator[Callable[[], list[str]]]:
+    """The keys of the scores that land meanwhile; they are removed at the end.
+
+    Bronze has one table of scores, in which another model's version 1 would be this one's.
+    """
+    store, bucket = objects_administrator(), os.environ["BRONZE_BUCKET"]
+
+    def keys() -> set[str]:
+        pages = store.get_paginator("list_objects_v2").paginate(Bucket=bucket)
+        found = (entry["Key"] for page in pages for entry in page.get("Contents", []))
+        return {key for key in found if key.startswith(("scores/", "loan_score_runs/"))}
+
+    before = keys()
+    try:
+        yield lambda: sorted(key for key in keys() - before if not key.endswith("/"))
+    finally:
+        delete_objects(bucket, keys() - before)
