@@ -313,32 +313,37 @@ def test_the_snapshots_of_one_table_do_not_hold_up_another(corner: Any) -> None:
     assert len(corner.land(names=[other])) == 1
 
 
+# Kills itself so many seconds after so many parts have landed; no part counts from the start.
 LOADER = """
-import sys
+import itertools, os, signal, sys, threading
 from pathlib import Path
 from ingestion.batch.run import run_batch
 from ingestion.batch.write import PartWriter
 from ingestion.settings import get_settings
 from ingestion.tables import load_tables
+
+parts, seconds = int(sys.argv[2]), float(sys.argv[3])
+land, landed = PartWriter._land, itertools.count(1)
+
+def kill():
+    os.kill(os.getpid(), signal.SIGKILL)
+
+def kill_soon():
+    threading.Timer(seconds, kill).start() if seconds else kill()
+
+def land_and_count(writer):
+    land(writer)
+    if next(landed) == parts:
+        kill_soon()
+
+PartWriter._land = land_and_count
 PartWriter.__init__.__kwdefaults__["part_rows"] = 5_000
 tables = load_tables(Path(sys.argv[1]))
 settings = get_settings()
-print("ready", flush=True)
-for manifest in run_batch(settings, tables, tables.tables, "full", 2):
-    print(manifest.snapshot_id, flush=True)
+if not parts:
+    kill_soon()
+list(run_batch(settings, tables, tables.tables, "full", 2))
 """
-
-
-def start_loader(corner: Any) -> subprocess.Popen[str]:
-    loader = subprocess.Popen(
-        [sys.executable, "-c", LOADER, str(corner.tables_file)],
-        env=corner.environment(),
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    assert loader.stdout is not None
-    assert loader.stdout.readline() == "ready\n"
-    return loader
 
 
 @pytest.mark.slow
@@ -350,12 +355,12 @@ def test_killed_at_any_moment_it_leaves_no_half_snapshot(corner: Any) -> None:
         f" FROM generate_series(1, {rows}) AS i",
     )
     table = corner.configure("t")
-    loader = start_loader(corner)
-    assert loader.wait(60) == 0
-    parts = len(corner.manifests(table)[0].parts)
+    (whole,) = land_when_free(corner)
     chance = random.Random(1)
-    for _ in range(20):
-        kill_when_landed(corner, table, chance.randrange(parts), chance.uniform(0, 0.02))
+    for kill in range(20):
+        parts = chance.randint(0, rows // 5_000)
+        seconds = 0 if parts and kill % 2 else chance.uniform(0, 0.02 if parts else 0.3)
+        run_until_killed(corner, parts, seconds)
         for manifest in corner.manifests(table):
             assert manifest.row_count == rows
             assert sum(part.row_count for part in manifest.parts) == rows
@@ -365,6 +370,7 @@ def test_killed_at_any_moment_it_leaves_no_half_snapshot(corner: Any) -> None:
         for part in manifest.parts
     }
     assert orphans, "no run was killed while it landed parts"
+    assert whole in corner.manifests(table)
     (again,) = land_when_free(corner)
     assert sorted(corner.landed(again)["id"].to_pylist()) == list(range(1, rows + 1))
     corner.ensure_tables()
@@ -372,16 +378,24 @@ def test_killed_at_any_moment_it_leaves_no_half_snapshot(corner: Any) -> None:
     assert corner.visible(table, "count(*), count(DISTINCT id)") == [(snapshots * rows, rows)]
 
 
-def kill_when_landed(corner: Any, table: str, parts: int, then_seconds: float) -> None:
-    """Start a loader and kill it a moment after so many of its parts have landed."""
-    landed = set(corner.bronze.keys(f"batch/{table}/"))
-    loader = start_loader(corner)
-    while loader.poll() is None:
-        if len(set(corner.bronze.keys(f"batch/{table}/")) - landed) >= parts:
-            time.sleep(then_seconds)
-            loader.send_signal(signal.SIGKILL)
-            break
-    loader.wait()
+def run_until_killed(corner: Any, parts: int, seconds: float) -> None:
+    """Run a loader that kills itself then, or is done before.
+
+    PostgreSQL holds the lock of the one before until it has noticed its death.
+    """
+    for _ in range(50):
+        loader = subprocess.run(
+            [sys.executable, "-c", LOADER, str(corner.tables_file), str(parts), str(seconds)],
+            env=corner.environment(),
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+        if loader.returncode in (0, -signal.SIGKILL):
+            return
+        assert "LockedError" in loader.stderr, loader.stderr
+        time.sleep(0.1)
+    raise AssertionError(loader.stderr)
 
 
 def land_when_free(corner: Any) -> Any:
