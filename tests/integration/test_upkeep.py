@@ -122,7 +122,7 @@ def test_however_many_runs_there_were_as_many_files_remain(
 ) -> None:
     assert len(tables) >= 9
     rounds: list[Any] = []
-    for _ in range(2):
+    for _ in range(3):
         for number in range(RUNS):
             a_run(lake, number)
         again = lake.dbt("run", "--select", "int_loan_applications__landed", "gold")
@@ -143,8 +143,9 @@ def test_however_many_runs_there_were_as_many_files_remain(
         rounds.append(
             [(one.table, one.after.data, one.after.objects - kept[str(one.table)]) for one in done]
         )
-    first, second = rounds
-    assert first == second
+    # What dbt created is split once, into manifests of files that change and files that do not.
+    _, second, third = rounds
+    assert second == third
 
 
 def test_a_day_of_the_past_remains_and_what_a_broken_off_run_left_does_not(
