@@ -101,9 +101,10 @@ def test_with_postgresql_killed_it_fails_and_leaves_what_was_there(
     lake: SmallLake, store: FeatureStore
 ) -> None:
     make_gold(lake, GOLD_HUNDREDS, number=3)
+    postgres = Supervisor(environment()).info("postgres")["pid"]
     process = start()
     wait_until_copying(store, process)
-    os.kill(Supervisor(environment()).info("postgres")["pid"], signal.SIGKILL)
+    os.kill(postgres, signal.SIGKILL)
     _, errors = process.communicate()
     assert process.returncode == 1
     assert "\nerror: " in f"\n{errors}"
