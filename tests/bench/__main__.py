@@ -5,6 +5,7 @@ PARTS="dbt stream" what is measured. Runs on a stack of its own. Other work on t
 machine falsifies the figures.
 """
 
+import argparse
 import json
 import os
 import platform
@@ -194,6 +195,8 @@ PARTS: dict[str, Callable[[dict[str, str]], object]] = {
 
 
 def main() -> None:
+    style = argparse.RawDescriptionHelpFormatter
+    argparse.ArgumentParser("make bench", description=__doc__, formatter_class=style).parse_args()
     results: dict[str, object] = {
         "when": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         "machine": f"{platform.machine()}, {os.cpu_count()} cores",
