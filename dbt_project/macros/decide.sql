@@ -25,8 +25,7 @@ newest_truncate as (
     select
         max(lsn) as lsn,
         max_by(tx_id, lsn) as tx_id,
-        max_by(changed_at, lsn) as changed_at,
-        max_by(known_at, lsn) as known_at
+        max_by(changed_at, lsn) as changed_at
     from claims
     where claim = 'truncate'
 
@@ -34,9 +33,7 @@ newest_truncate as (
 
 newest_full as (
 
-    select
-        max(snapshot_id) as snapshot_id,
-        max(taken_at) as taken_at
+    select max(snapshot_id) as snapshot_id
     from snapshots
     where snapshot_mode = 'full'
 
@@ -106,8 +103,7 @@ with_absence as (
             > coalesce(unreadable_rows.snapshot_id, ''),
             false
         ) as is_absent,
-        newest_full.snapshot_id as newest_full_id,
-        newest_full.taken_at as full_taken_at
+        newest_full.snapshot_id as newest_full_id
     from newest
     left join unreadable_rows
         on newest.application_id = unreadable_rows.application_id
@@ -120,7 +116,6 @@ with_truncate as (
     select
         with_absence.*,
         newest_truncate.changed_at as truncated_at,
-        newest_truncate.known_at as truncate_known_at,
         coalesce(newest_truncate.lsn > coalesce(event_lsn, -1), false)
             as is_truncated,
         greatest(
@@ -176,19 +171,10 @@ decided as (
         key_lsn,
         key_tx_id,
         key_snapshot_id,
-        if(
-            winner = 'stream',
-            lpad(cast(key_lsn as varchar), 20, '0'), key_snapshot_id
-        ) as version_id,
         case
             when winner = 'stream' and is_truncated then truncated_at
             when winner = 'stream' then changed_at
         end as changed_at,
-        case
-            when winner = 'stream' and is_truncated then truncate_known_at
-            when winner = 'batch' and is_absent then full_taken_at
-            else known_at
-        end as known_at,
         {{ loan_attributes(unless='is_gone') }}
     from chosen
     where choice = 1

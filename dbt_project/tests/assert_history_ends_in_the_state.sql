@@ -29,4 +29,6 @@ full outer join history
 where
     state.application_id is null
     or history.application_id is null
-    or state._version_id != history.version_id
+    or state._version_id is distinct from history.version_id
+    or row({{ loan_attributes('state') }})
+    is distinct from row({{ loan_attributes('history') }})

@@ -3,7 +3,8 @@
 Six sessions write at random while batch snapshots are taken at random moments, and
 Debezium and the consumers land the stream. What landed is then shown to three lakes, to
 one the snapshots alone, to one the stream alone, to one both, a random part at a time in
-random order, with dbt runs in between. In the end each must equal the source.
+random order, with dbt runs in between, of which some end early. In the end each must equal
+the source, and what a full refresh makes of the same bronze.
 
 TRUTH_EXAMPLES=10 tries as many workloads; the seed that hypothesis prints repeats one
 as far as concurrency can be repeated.
@@ -12,17 +13,22 @@ as far as concurrency can be repeated.
 import os
 import random
 import time
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.integration.shown_lake import Landed, shown_lake
+from tests.integration.shown_lake import Landed, ShownLake, shown_lake
 from tests.integration.workload import writers
 from tests.stack import ingest
 
 pytestmark = pytest.mark.slow
 
+# What follows from bronze alone, row by row.
+SILVER = ("loan_application_history", "loan_applications", "rejected_loan_applications")
+# In the order in which a run builds them.
+FOLD = ("landed", "claims", "versions", "state", "unreadable")
 EXAMPLES = int(os.environ.get("TRUTH_EXAMPLES") or 1)
 SECONDS = 8
 
@@ -52,6 +58,27 @@ def portions(dice: random.Random, items: list[list[str]], count: int) -> list[li
     ]
 
 
+def run_in_part(made: ShownLake, dice: random.Random) -> None:
+    """A run that ends between two models of the fold."""
+    done = made.dbt("run", "--select", f"+int_loan_applications__{dice.choice(FOLD)}")
+    assert done.returncode == 0, done.stdout
+
+
+def contents(made: ShownLake) -> dict[str, list[list[Any]]]:
+    tables = [f"{made.silver}.{name}" for name in (*SILVER, "int_loan_applications__state")]
+    tables.append(f"{made.gold}.historical_features")
+    made.make_tables("--select", "historical_features")
+    return {table: sorted(made.query(f"select * from {table}"), key=repr) for table in tables}
+
+
+def assert_follows_from_bronze(made: ShownLake) -> None:
+    """However it came about, a full refresh changes no row."""
+    before = contents(made)
+    made.make_tables("--select", "+silver", "--full-refresh")
+    for table, rows in contents(made).items():
+        assert before[table] == rows, table
+
+
 @pytest.fixture(scope="module")
 def captured(stack: dict[str, str]) -> None:
     """The source's table is there and its changes are captured."""
@@ -72,8 +99,10 @@ def test_silver_equals_the_source_by_every_path(captured: None, seed: int) -> No
         # A batch knows what is there when it is taken: only the last says how it ended.
         for keys in portions(dice, landed.snapshots, 2):
             batch.show(keys)
-            batch.run()
+            run_in_part(batch, dice)
+        batch.run()
         assert batch.differences("loan_applications") == []
+        assert_follows_from_bronze(batch)
     with shown_lake() as stream:
         first, second, third = portions(dice, changes, 3)
         stream.show([*landed.earlier, *first])
@@ -84,15 +113,18 @@ def test_silver_equals_the_source_by_every_path(captured: None, seed: int) -> No
         assert stream.differences("loan_applications_live", rejected=False) == []
         stream.run()
         assert stream.differences("loan_applications") == []
+        assert_follows_from_bronze(stream)
     with shown_lake() as both:
         both.show(landed.earlier)
         for keys in portions(dice, [*snapshots, *changes], 3):
             both.show(keys)
+            run_in_part(both, dice)
             both.run()
         assert both.differences("loan_applications") == []
         assert both.differences("loan_applications_live", rejected=False) == []
         done = both.dbt("test", "--exclude", "test_type:unit", "gold", "exposure:*", "tag:scores")
         assert done.returncode == 0, done.stdout
+        assert_follows_from_bronze(both)
         both.run()
         landed_again = f"{both.silver}.int_loan_applications__landed"
         assert both.query(f"select count(*) from {landed_again} where claim <> 'truncate'") == [[0]]

@@ -17,35 +17,38 @@ snapshots as (
 
 {{ decide() }},
 
-known as (
+versions as (
 
-    select * from claims
-    where claim = 'known'
+    select * from {{ ref('int_loan_applications__versions') }}
+    where application_id in (
+        select claims.application_id from claims
+        where claims.claim in ('event', 'row', 'known')
+    )
 
 ),
 
--- A batch row with the known values is no new version, unless the stream has a
--- change in between: a row may be deleted and inserted again unchanged.
-versioned as (
+truncate_claims as (
+
+    select * from claims
+    where claim = 'truncate'
+
+),
+
+{{ order_versions() }},
+
+{{ drop_repeats() }},
+
+newest_versions as (
 
     select
-        decided.*,
-        decided.decided_by = 'batch'
-        and known.version_id is not null
-        and (
-            known.version_id = decided.key_snapshot_id
-            or coalesce(decided.key_lsn, -1) <= coalesce(known.lsn, -1)
-        )
-        and known.is_deleted = decided.is_gone
-        and (
-            decided.is_gone
-            or row({{ loan_attributes('decided') }})
-            is not distinct from row({{ loan_attributes('known') }})
-        ) as is_known_already,
-        known.version_id as known_version_id,
-        known.known_at as version_known_at
-    from decided
-    left join known on decided.application_id = known.application_id
+        application_id,
+        version_id,
+        first_known_at,
+        row_number() over (
+            partition by application_id
+            order by log_position desc, tx_id is null, version_id desc
+        ) as age
+    from distinct_versions
 
 ),
 
@@ -59,13 +62,19 @@ accepted_values as (
 checked as (
 
     select
-        versioned.*,
+        decided.*,
+        newest_versions.version_id,
+        newest_versions.first_known_at,
         if(
-            versioned.is_gone,
+            decided.is_gone,
             array[],
             {{ broken_rules(var('loan_application_rules'), 'reject') }}
         ) as broken_rules
-    from versioned
+    from decided
+    left join newest_versions
+        on
+            decided.application_id = newest_versions.application_id
+            and newest_versions.age = 1
     cross join accepted_values
 
 ),
@@ -89,12 +98,12 @@ state as (
 
         ---------- lineage
         decided_by as _decided_by,
-        if(is_known_already, known_version_id, version_id) as _version_id,
+        version_id as _version_id,
         key_lsn as _lsn,
         key_tx_id as _tx_id,
         key_snapshot_id as _snapshot_id,
         changed_at as _changed_at,
-        if(is_known_already, version_known_at, known_at) as _known_at
+        first_known_at as _known_at
 
     from checked
 

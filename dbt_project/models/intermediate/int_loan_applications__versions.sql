@@ -1,44 +1,29 @@
-{#- Existing rows before the lowest landed lsn are not affected. -#}
+{#- Only what can change is read of the versions of before: those of applications with claims. -#}
 {% do check_full_refresh(['int_loan_applications__landed']) %}
-{% set progress = remembered_progress() %}
-{% set since = value_of(
-    "select coalesce(min(lsn), 0) from (select lsn from "
-    ~ ref('int_loan_applications__landed') ~ " union all select snapshot_lsn from "
-    ~ ref('int_batch_snapshots__effective') ~ " where " ~ is_needed(progress) ~ ")", 0
-) %}
 
 with
 
-landed as (
+claims as (
 
-    select * from {{ ref('int_loan_applications__landed') }}
+    select * from {{ ref('int_loan_applications__claims') }}
 
 ),
 
 snapshots as (
 
     select * from {{ ref('int_batch_snapshots__effective') }}
-    where table_name = 'loan_applications' and {{ is_needed(progress) }}
+    where table_name = 'loan_applications'
 
 ),
 
-new_snapshots as (
+truncate_claims as (
 
-    select * from snapshots
-    {% if progress %}
-        where snapshot_id not in (
-            select progress.input_id from {{ progress }} as progress
-        )
-    {% endif %}
+    select * from claims
+    where claim = 'truncate'
 
 ),
 
-state as (
-
-    select * from {{ ref('int_loan_applications__state') }}
-
-),
-
+-- Of an event that landed twice the first counts.
 events as (
 
     select
@@ -47,8 +32,8 @@ events as (
             partition by application_id, lsn
             order by known_at
         ) as repetition
-    from landed
-    where claim = 'event' and unreadable is null
+    from claims
+    where claim = 'event'
 
 ),
 
@@ -65,38 +50,58 @@ from_stream as (
         tx_id,
         cast(null as bigint) as snapshot_xmin,
         cast(null as bigint) as snapshot_xmax,
-        cast(null as array(bigint)) as snapshot_xip
+        cast(null as array(bigint)) as snapshot_xip,
+        cast(null as varchar) as snapshot_mode
     from events
     where repetition = 1
 
 ),
 
--- The batch rows that changed the state. A row of an older snapshot may do so,
--- too: when an earlier change arrives late by the stream.
+-- What is known has the position of the claim that decided it, and comes after
+-- this claim, should it be among those of the run.
 from_batch as (
 
     select
-        state.application_id,
-        state._version_id as version_id,
-        state.outcome = 'deleted' as is_deleted,
-        {{ loan_attributes('state') }},
+        claims.application_id,
+        if(claims.claim = 'known', '~', claims.snapshot_id) as version_id,
+        claims.is_deleted,
+        {{ loan_attributes('claims') }},
         -- The row may say any time of itself; it was true when it was seen.
         least(
-            coalesce(state.updated_at, snapshots.taken_at), snapshots.taken_at
+            coalesce(claims.updated_at, snapshots.taken_at), snapshots.taken_at
         ) as changed_at,
-        state._known_at as known_at,
+        claims.known_at,
         snapshots.snapshot_lsn as lsn,
         cast(null as bigint) as tx_id,
         snapshots.snapshot_xmin,
         snapshots.snapshot_xmax,
-        snapshots.snapshot_xip
-    from state
-    inner join snapshots on state._version_id = snapshots.snapshot_id
+        snapshots.snapshot_xip,
+        snapshots.snapshot_mode
+    from claims
+    inner join snapshots on claims.snapshot_id = snapshots.snapshot_id
     where
-        snapshots.snapshot_id in (
-            select new_snapshots.snapshot_id from new_snapshots
-        )
-        or state.application_id in (select landed.application_id from landed)
+        claims.claim in ('row', 'absence')
+        or (claims.claim = 'known' and claims.decided_by = 'batch')
+
+),
+
+known_from_stream as (
+
+    select
+        application_id,
+        '~' as version_id,
+        is_deleted,
+        {{ loan_attributes() }},
+        changed_at,
+        known_at,
+        lsn,
+        tx_id,
+        cast(null as bigint) as snapshot_xmin,
+        cast(null as bigint) as snapshot_xmax,
+        cast(null as array(bigint)) as snapshot_xip,
+        cast(null as varchar) as snapshot_mode
+    from claims
+    where claim = 'known' and decided_by = 'stream'
 
 ),
 
@@ -105,20 +110,78 @@ versions as (
     select * from from_stream
     union all
     select * from from_batch
+    union all
+    select * from known_from_stream
+
+),
+
+{{ order_versions() }},
+
+unreadable as (
+
+    select distinct application_id
+    from claims
+    where claim in ('unreadable row', 'unreadable event')
+
+),
+
+placed as (
+
+    select
+        ordered_versions.*,
+        unreadable.application_id is not null as has_unreadable,
+        count_if(version_id = '~') over (
+            partition by ordered_versions.application_id
+        ) as known,
+        count_if(version_id = '~') over (
+            partition by ordered_versions.application_id
+            order by log_position, tx_id is not null, version_id
+        ) as known_before
+    from ordered_versions
+    left join unreadable
+        on ordered_versions.application_id = unreadable.application_id
+
+),
+
+-- A repeat is left out only where no claim of before can come between it and
+-- what it repeats, and where nothing is known earlier through it.
+needed as (
+
+    select *
+    from placed
+    where
+        version_id != '~'
+        and not (
+            is_repeat
+            and snapshot_mode = 'full'
+            and known = known_before
+            and not has_unreadable
+            and coalesce(predecessor[3] <= known_at, true)
+        )
 
 ),
 
 new_versions as (
 
-    select versions.*
-    from versions
+    select
+        needed.application_id,
+        needed.version_id,
+        needed.is_deleted,
+        {{ loan_attributes('needed') }},
+        needed.changed_at,
+        needed.known_at,
+        needed.lsn,
+        needed.tx_id,
+        needed.snapshot_xmin,
+        needed.snapshot_xmax,
+        needed.snapshot_xip
+    from needed
     {% if is_incremental() %}
-        left join {{ this }} as known
+        left join {{ this }} as stored
             on
-                versions.application_id = known.application_id
-                and versions.version_id = known.version_id
-                and known.lsn >= {{ since }}
-        where known.application_id is null
+                needed.application_id = stored.application_id
+                and needed.version_id = stored.version_id
+        where stored.application_id is null
     {% endif %}
 
 )

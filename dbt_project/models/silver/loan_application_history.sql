@@ -6,56 +6,16 @@ versions as (
 
 ),
 
-truncates as (
+truncate_claims as (
 
-    select array_agg(distinct row(lsn, tx_id, changed_at, known_at)) as entries
-    from {{ ref('int_loan_applications__landed') }}
+    select * from {{ ref('int_loan_applications__landed') }}
     where claim = 'truncate'
 
 ),
 
--- Events that were written before a snapshot was taken but committed after it.
-unseen as (
+{{ order_versions() }},
 
-    select
-        batch.application_id,
-        batch.version_id,
-        min(event.lsn) as first_lsn
-    from versions as batch
-    inner join versions as event
-        on
-            batch.application_id = event.application_id
-            and batch.lsn > event.lsn
-    where
-        batch.tx_id is null
-        and event.tx_id is not null
-        and not {{ is_visible('event.tx_id', 'batch') }}
-    group by batch.application_id, batch.version_id
-
-),
-
--- A batch row comes before them.
-positioned as (
-
-    select
-        versions.*,
-        coalesce(unseen.first_lsn, versions.lsn) as log_position,
-        filter(
-            coalesce(truncates.entries, array[]),
-            t -> if(
-                versions.tx_id is null,
-                not {{ is_visible('t[2]', 'versions') }},
-                t[1] > versions.lsn
-            )
-        ) as later_truncates
-    from versions
-    left join unseen
-        on
-            versions.application_id = unseen.application_id
-            and versions.version_id = unseen.version_id
-    cross join truncates
-
-),
+{{ drop_repeats() }},
 
 -- The source's clock may be set back; times in the history never decrease.
 timed as (
@@ -64,14 +24,14 @@ timed as (
         *,
         max(changed_at) over (
             partition by application_id
-            order by log_position, tx_id is not null
+            order by log_position, tx_id is not null, version_id
         ) as valid_from,
         row_number() over (
             partition by application_id
-            order by log_position, tx_id is not null
+            order by log_position, tx_id is not null, version_id
         ) as version_number,
         array_min(transform(later_truncates, t -> t[3])) as truncated_at
-    from positioned
+    from distinct_versions
 
 ),
 
@@ -79,7 +39,7 @@ followed as (
 
     select
         *,
-        lead(row(valid_from, known_at, is_deleted)) over (
+        lead(row(valid_from, first_known_at, is_deleted)) over (
             partition by application_id
             order by version_number
         ) as successor,
@@ -133,7 +93,7 @@ history as (
         ) as valid_to,
 
         ---------- since when here
-        known_at as _known_at,
+        first_known_at as _known_at,
         case
             when truncated_at <= coalesce(successor[1], truncated_at)
                 then truncate_known_at
