@@ -155,3 +155,32 @@ def test_rows_that_come_back_as_they_were_are_new_versions(source_log: SourceLog
         made.run()
         checked = made.dbt("test", "--select", "assert_history_ends_in_the_state")
         assert checked.returncode == 0, checked.stdout
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("first_run", ["+silver", "+int_loan_applications__state"])
+def test_batches_alone_give_the_same_history_at_once_and_one_by_one(
+    source_log: SourceLog, first_run: str
+) -> None:
+    """Two builds between batches, or one that ended early, keep what a full refresh finds."""
+    landed = Landed()
+    ingest("source", "generate", "--rows", "40")
+    landed.snapshot("full")
+    source_log.ask("update loan_applications set credit_score = 777 where application_id = 7")
+    source_log.ask("delete from loan_applications where application_id = 8")
+    landed.snapshot("full")
+    with shown_lake() as made:
+        for keys, selection in zip(landed.snapshots, (first_run, "+silver"), strict=True):
+            made.show(keys)
+            made.make_tables("--select", selection)
+        history = (
+            "select application_id, version_number, credit_score, valid_from, valid_to, _known_at"
+            f" from {made.silver}.loan_application_history order by 1, 2"
+        )
+        rows = made.query(history)
+        versions = {key: [row[1] for row in rows if row[0] == key] for key in (6, 7, 8)}
+        assert versions == {6: [1], 7: [1, 2], 8: [1]}
+        assert [row[2] for row in rows if row[0] == 7][1] == 777
+        assert [row[4] is None for row in rows if row[0] in (7, 8)] == [False, True, False]
+        made.make_tables("--select", "+silver", "--full-refresh")
+        assert made.query(history) == rows

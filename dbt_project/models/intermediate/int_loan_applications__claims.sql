@@ -3,6 +3,7 @@
     concern all. -#}
 -- depends_on: {{ ref('accepted_values') }}
 {% set landed = ref('int_loan_applications__landed') %}
+{% set rows_in_bronze = ref('stg_loan_applications_batch') %}
 {% set snapshots = ref('int_batch_snapshots__effective') %}
 {% set state = remembered('int_loan_applications__state') %}
 {% set progress = remembered_progress() %}
@@ -67,7 +68,7 @@ claims as (
             cast(null as timestamp(6) with time zone) as changed_at,
             snapshots.taken_at as known_at,
             {{ loan_attributes('again') }}
-        from {{ ref('stg_loan_applications_batch') }} as again
+        from {{ rows_in_bronze }} as again
         inner join snapshots
             on
                 again.dt = snapshots.dt

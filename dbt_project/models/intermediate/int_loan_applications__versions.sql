@@ -1,4 +1,4 @@
-{#- Only what can change is read of the versions of before: those of applications with claims. -#}
+{#- What is known represents all older claims, so that these need not be read. -#}
 {% do check_full_refresh(['int_loan_applications__landed']) %}
 
 with
@@ -128,18 +128,15 @@ unreadable as (
 placed as (
 
     select
-        ordered_versions.*,
-        unreadable.application_id is not null as has_unreadable,
+        *,
         count_if(version_id = '~') over (
-            partition by ordered_versions.application_id
+            partition by application_id
         ) as known,
         count_if(version_id = '~') over (
-            partition by ordered_versions.application_id
+            partition by application_id
             order by log_position, tx_id is not null, version_id
         ) as known_before
     from ordered_versions
-    left join unreadable
-        on ordered_versions.application_id = unreadable.application_id
 
 ),
 
@@ -155,7 +152,9 @@ needed as (
             is_repeat
             and snapshot_mode = 'full'
             and known = known_before
-            and not has_unreadable
+            and application_id not in (
+                select unreadable.application_id from unreadable
+            )
             and coalesce(predecessor[3] <= known_at, true)
         )
 
