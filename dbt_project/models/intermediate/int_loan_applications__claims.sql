@@ -20,10 +20,10 @@
     ~ ") as t (input_id) where input_id not in"
     ~ " (select if(input_kind = 'rules', last_object, input_id) from " ~ progress ~ ")", false
 ) %}
-{% set late = late_claims(landed, snapshots, progress) if progress %}
+{% set late = late_claims(landed, snapshots, progress) %}
 {% set late_snapshots = rows_of(
     "select distinct snapshot_id from (" ~ late ~ ")"
-) | map(attribute=0) | list if late %}
+) | map(attribute=0) | list if progress %}
 
 with
 

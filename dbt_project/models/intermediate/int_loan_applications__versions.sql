@@ -1,4 +1,4 @@
-{#- What is known represents all older claims, so that these need not be read. -#}
+{#- What is known represents all older claims: these need not be read. -#}
 {% do check_full_refresh(['int_loan_applications__landed']) %}
 
 with
