@@ -1,3 +1,5 @@
+-- A test compares it with the state: both are there when the test runs.
+-- depends_on: {{ ref('int_loan_applications__state') }}
 with
 
 versions as (
