@@ -122,11 +122,11 @@ feast-ui: $(VENV) ## Serve Feast's UI on loopback
 	@$(ACTIVATE) && cd feast_repo && feast ui --host "$$BIND_HOST" --port "$$FEAST_UI_PORT"
 
 .PHONY: train
-train: $(VENV) ## Train a model on what gold holds, register it, promote it if it passes [PROMOTE=manual]
+train: $(VENV) ## Train a model on gold's features, register it, promote it if it passes [PROMOTE=manual]
 	@$(ACTIVATE) && python -O -m ml train $(if $(filter manual,$(PROMOTE)),--manual)
 
 .PHONY: score
-score: $(VENV) ## Score what is new or has changed with the champion, into silver.loan_scores
+score: $(VENV) ## Score new and changed applications with the champion, into silver.loan_scores
 	@$(ACTIVATE) && python -O -m ml score && cd dbt_project && dbt build --quiet --select tag:scores
 
 .PHONY: serve

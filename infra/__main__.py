@@ -67,7 +67,7 @@ def inside() -> dict[str, str]:
 @app.command()
 def sql(
     execute: Annotated[str | None, typer.Option(help="Run this, print CSV.")] = None,
-    user: Annotated[str, typer.Option(help="One of infra/trino/rules.json.")] = "analyst",
+    user: Annotated[str, typer.Option(help="A user named in infra/trino/rules.json.")] = "analyst",
 ) -> None:
     """A SQL prompt on Trino (its own command line client)."""
     provision(["trino-cli"])

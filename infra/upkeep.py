@@ -306,7 +306,8 @@ def upkeep(client: TableMaintenance, tables: list[DbtTable]) -> Iterator[Maintai
 
 def run(
     select: Annotated[
-        str | None, typer.Option(help="Only these tables, in dbt's own words: gold, my_model+.")
+        str | None,
+        typer.Option(help="Only these tables, in dbt's selection syntax: gold, my_model+."),
     ] = None,
     variables: Annotated[str | None, typer.Option("--vars", help="dbt's --vars.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only print the statements.")] = False,

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 EPILOG = """
 [bold]Exit codes[/]: 0 done (reconcile: equal); 1 reconcile found differences, or the stream needs
 attention; 2 a wrong option, setting or tables file; 3 the data cannot be loaded or landed; 4 a
-service cannot be reached or failed; 5 someone else holds a lock; 6 a table, column or bucket is
+service cannot be reached or failed; 5 another process holds a lock; 6 a table, column or bucket is
 missing; 130 stopped by Ctrl-C.
 
 [bold]Settings[/] (hosts, ports, passwords) come from the environment, then from .env, or from
@@ -138,7 +138,7 @@ def source_simulate(  # noqa: PLR0913, PLR0917
         ),
     ] = None,
     changes: Annotated[
-        int | None, typer.Option(min=1, help="Stop after so many changes.", show_default=False)
+        int | None, typer.Option(min=1, help="Stop after this many changes.", show_default=False)
     ] = None,
     workers: Annotated[
         int, typer.Option(min=1, max=64, help="Sessions whose transactions overlap.")
@@ -193,10 +193,10 @@ def batch(  # noqa: PLR0913, PLR0917
     ] = BatchMode.full,
     begin: Annotated[
         str | None,
-        typer.Option("--from", metavar="CURSOR", help="Incremental: read from here again,"),
+        typer.Option("--from", metavar="CURSOR", help="Incremental: read again from this value"),
     ] = None,
     end: Annotated[
-        str | None, typer.Option("--to", metavar="CURSOR", help="and up to, without, here.")
+        str | None, typer.Option("--to", metavar="CURSOR", help="up to this value, exclusive.")
     ] = None,
     workers: Annotated[
         int, typer.Option(min=1, max=64, help="Connections that read at a time.")
@@ -243,7 +243,7 @@ def _report_landed(manifest: "Manifest") -> None:
 @app.command()
 def snapshots(
     table: TableNames = None,
-    limit: Annotated[int, typer.Option(min=1, help="Show the newest so many.")] = 20,
+    limit: Annotated[int, typer.Option(min=1, help="How many to show, newest first.")] = 20,
     tables_file: TablesFile = DEFAULT_FILE,
 ) -> None:
     """List the snapshots that have landed, newest first."""
@@ -306,14 +306,16 @@ def reconcile(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")] = False,
     live: Annotated[
         bool,
-        typer.Option("--live", help="The source is being written to: leave out what came since."),
+        typer.Option(
+            "--live", help="Leave out rows that changed since dbt ran; for a source in use."
+        ),
     ] = False,
     tables_file: TablesFile = DEFAULT_FILE,
 ) -> None:
     """Prove that silver plus rejected equals the source; exit 1 if not.
 
     With --live, rows whose change has landed by the stream and waits for the next run of
-    dbt are counted and not judged; every other row must be equal.
+    dbt are counted and not compared; every other row must be equal.
     """
     from ingestion.reconcile.run import reconcile_table
     from ingestion.settings import get_settings
@@ -360,13 +362,14 @@ def _print_result(result: "TableResult") -> None:
     if result.stale:
         first = ", ".join(map(escape, result.stale[:10]))
         out.print(
-            f"not judged, for their newest values cannot be read: {len(result.stale):,} rows,"
+            f"not compared, because their newest values cannot be read: {len(result.stale):,} rows,"
             f" the first: {first} (silver.unreadable_changes says why)"
         )
     if result.not_compared:
-        out.print(f"not compared, for silver lacks them: {escape(', '.join(result.not_compared))}")
+        columns = escape(", ".join(result.not_compared))
+        out.print(f"columns not compared, because silver lacks them: {columns}")
     if result.left_out is not None:
-        out.print(f"changed since silver was made, and not judged: {result.left_out:,} rows")
+        out.print(f"not compared, because they changed since dbt ran: {result.left_out:,} rows")
     verdict = "equal" if result.equal else "NOT equal"
     out.print(f"{result.table}: source and silver are {verdict}")
 

@@ -23,12 +23,12 @@ if TYPE_CHECKING:
     from ml.train import Result
 
 EPILOG = """
-[bold]What comes after what[/]: train makes a version, the challenger; if it passes the gates of
+[bold]Order[/]: train makes a version, the challenger; if it passes the gates of
 ml/settings.yml it is promoted to champion. score has the champion score applications. compare shows
 two versions side by side; promote and rollback change the champion by hand. monitor says whether
 the champion still fits what it scores.
 
-[bold]Exit codes[/]: 0 done, also if a version stays challenger; 1 it cannot be done, and the line
+[bold]Exit codes[/]: 0 done, also if a version stays challenger; 1 the command failed, and the error
 says why; 2 a wrong option; 3 monitoring raises an alarm; 130 stopped by Ctrl-C.
 
 [bold]Settings[/] (hosts, ports, passwords) come from the environment, then from .env, or from the
@@ -41,7 +41,7 @@ SKIP_CODE = 99
 
 app = typer.Typer(
     name="ml",
-    help="Train a model of loan approval, decide which version counts, and score with it.",
+    help="Train a model of loan approval, choose the version that decides, and score with it.",
     epilog=EPILOG,
     rich_markup_mode="rich",
     no_args_is_help=True,
@@ -60,11 +60,11 @@ def train(
     saved: Annotated[
         Path | None,
         typer.Option(
-            "--training-set", help="A training set that a run has stored: makes the same again."
+            "--training-set", help="The stored training set of a run: reproduces its model."
         ),
     ] = None,
     manual: Annotated[
-        bool, typer.Option("--manual", help="Leave it to a person to promote; as PROMOTE=manual.")
+        bool, typer.Option("--manual", help="Register without promoting, as PROMOTE=manual does.")
     ] = os.environ.get("PROMOTE") == "manual",
 ) -> None:
     """Train on what gold holds, judge, register, and promote if it passes the gates.
@@ -130,7 +130,7 @@ def score(
         bool, typer.Option("--if-champion", help="Without a champion do nothing, and exit with 0.")
     ] = False,
 ) -> None:
-    """Have the champion score every application whose features are new to it.
+    """Score every application whose features the champion has not scored yet.
 
     The scores land in bronze, each once: run again, or after a kill, it adds nothing twice.
     `dbt build --select tag:scores`, in dbt_project, loads them into silver.loan_scores.
@@ -164,7 +164,7 @@ def score(
 def monitor(
     settings_file: SettingsFile = DEFAULT_FILE,
     only_last: Annotated[
-        bool, typer.Option("--last", help="Only repeat what the last one found.")
+        bool, typer.Option("--last", help="Only repeat the result of the last run.")
     ] = False,
     retrain: Annotated[
         bool,
@@ -209,7 +209,9 @@ def raises_alarm(settings: TrainingSettings, env: dict[str, str], *, only_last: 
 @app.command()
 def promote(
     version: Annotated[int, typer.Option(min=1, help="Its number in the registry.")],
-    force: Annotated[bool, typer.Option("--force", help="Though it failed a gate.")] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Promote it even if it failed a gate.")
+    ] = False,
     settings_file: SettingsFile = DEFAULT_FILE,
 ) -> None:
     """Make a version the champion, by hand."""
@@ -229,7 +231,7 @@ def promote(
 
 @app.command()
 def rollback(settings_file: SettingsFile = DEFAULT_FILE) -> None:
-    """Let the champion before this one decide again."""
+    """Restore the previous champion."""
     from ml.registry import connected
 
     with connected(environment(), load_settings(settings_file)) as registry:

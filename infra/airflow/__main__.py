@@ -41,9 +41,11 @@ out = Console(highlight=False)
 def run(
     pipeline: Annotated[str, typer.Argument(help=f"One of {', '.join(PIPELINES)}.")],
     then: Annotated[
-        str | None, typer.Option(help="Also wait for this one, which the first's assets start.")
+        str | None, typer.Option(help="Also wait for this pipeline, which the first one starts.")
     ] = None,
-    full: Annotated[bool, typer.Option("--full", help="Batch: every row, not changes.")] = False,
+    full: Annotated[
+        bool, typer.Option("--full", help="Batch: read every row, not only changes.")
+    ] = False,
 ) -> None:
     """Run a pipeline now and wait; exit 1 if it fails. Its schedule stays on or off as it was."""
     airflow = Airflow(load_env())

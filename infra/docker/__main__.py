@@ -54,7 +54,7 @@ def up(
     without: Annotated[list[str] | None, typer.Option(help="Leave it out; repeatable.")] = None,
     build: Annotated[bool, typer.Option(help="Build our images if the code has changed.")] = True,
 ) -> None:
-    """Start the services in the order of their health; harmless when they run."""
+    """Start the services that do not run, each once those that it needs are healthy."""
     ensure_env(env_file())
     chosen = choose_services(services, without)
     if choose_runtime("docker"):

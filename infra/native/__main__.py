@@ -26,7 +26,7 @@ def up(
     services: Annotated[list[str] | None, typer.Argument(help="Default: all.")] = None,
     without: Annotated[list[str] | None, typer.Option(help="Leave it out; repeatable.")] = None,
 ) -> None:
-    """Start the services in the order of their health; harmless when they run."""
+    """Start the services that do not run, each once those that it needs are healthy."""
     ensure_env(env_file())
     choose_runtime("native")
     stack.up(environment(), services, without)

@@ -59,10 +59,12 @@ def stream_capture(
 @stream_app.command("consume")
 def stream_consume(
     number: Annotated[
-        int, typer.Option(min=1, help="Which consumer of the group this is; each has its own.")
+        int,
+        typer.Option(min=1, help="The consumer's number in its group; each process has its own."),
     ] = 1,
     skip_lost: Annotated[
-        bool, typer.Option("--skip-lost", help="Skip records that Kafka deleted unlanded.")
+        bool,
+        typer.Option("--skip-lost", help="Skip records that Kafka deleted before they landed."),
     ] = False,
     tables_file: TablesFile = DEFAULT_FILE,
 ) -> None:
@@ -160,9 +162,10 @@ def stream_wait(
 @stream_app.command("dead-letters")
 def dead_letters(
     show: Annotated[
-        str, typer.Option(metavar="POSITION", help="Show one whole: topic/partition/offset.")
+        str,
+        typer.Option(metavar="POSITION", help="Show one record in full: topic/partition/offset."),
     ] = "",
-    limit: Annotated[int, typer.Option(min=1, help="List the newest so many.")] = 20,
+    limit: Annotated[int, typer.Option(min=1, help="How many to list, newest last.")] = 20,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")] = False,
 ) -> None:
     """List the records that could not be read, newest day last."""
@@ -200,7 +203,9 @@ def stream_replay(
         list[str] | None,
         typer.Argument(help="Which ones (topic/partition/offset). [default: all]"),
     ] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what it would do.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only print what it would send.")
+    ] = False,
 ) -> None:
     """Send dead letters to their topics again, once they can be read.
 
