@@ -10,6 +10,7 @@ With AIRFLOW=0 everything is done by hand. A model is trained last: MODEL=0 leav
 does MLFLOW=0.
 """
 
+import argparse
 import os
 import shlex
 import subprocess
@@ -136,6 +137,8 @@ def start_airflow(background: Background) -> None:
 
 
 def main() -> None:
+    style = argparse.RawDescriptionHelpFormatter
+    argparse.ArgumentParser("make demo", description=__doc__, formatter_class=style).parse_args()
     env = load_env()
     with_airflow = os.environ.get("AIRFLOW") != "0"
     with_mlflow = os.environ.get("MODEL") != "0" and env["MLFLOW"] != "0"
