@@ -142,8 +142,10 @@ class EntityFrame:
 def attempt(what: str, work: Callable[[], object]) -> None:
     try:
         work()
-    except Exception:
-        logger.exception("could not %s: the next upload a day from now does, or its expiry", what)
+    except Exception as error:
+        logger.warning(
+            "could not %s (%s): the next upload a day from now does, or its expiry", what, error
+        )
 
 
 def remove_abandoned(storage: EntityStorage, execute: Execute) -> None:

@@ -17,7 +17,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from ml.errors import MlError
-from ml.settings import DEFAULT_FILE, TrainingSettings, environment, load_settings
+from ml.settings import TrainingSettings, environment, load_settings, settings_file
 
 if TYPE_CHECKING:
     from ml.train import Result
@@ -51,12 +51,25 @@ app = typer.Typer(
 out = Console(highlight=False)
 err = Console(stderr=True, highlight=False)
 
-SettingsFile = Annotated[Path, typer.Option("--settings", help="Features, rules, gates, trials.")]
+SettingsFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--settings",
+        help="Features, rules, gates, trials. Default: what ML_SETTINGS names, or ml/settings.yml.",
+        show_default=False,
+    ),
+]
+
+
+def begin(file: Path | None) -> tuple[TrainingSettings, dict[str, str]]:
+    """The settings of the file, or of the one that the environment names; the environment."""
+    env = environment()
+    return load_settings(file or settings_file(env)), env
 
 
 @app.command()
 def train(
-    settings_file: SettingsFile = DEFAULT_FILE,
+    file: SettingsFile = None,
     saved: Annotated[
         Path | None,
         typer.Option(
@@ -76,7 +89,7 @@ def train(
     from ml import train as work
     from ml.registry import connected
 
-    settings, env = load_settings(settings_file), environment()
+    settings, env = begin(file)
     with connected(env, settings) as registry:
         trained_on = work.read(env, settings, saved)
         with work.bar(out) as progress:
@@ -125,7 +138,7 @@ def show(result: "Result", settings: TrainingSettings) -> None:
 
 @app.command()
 def score(
-    settings_file: SettingsFile = DEFAULT_FILE,
+    file: SettingsFile = None,
     if_champion: Annotated[
         bool, typer.Option("--if-champion", help="Without a champion do nothing, and exit with 0.")
     ] = False,
@@ -138,7 +151,7 @@ def score(
     from ml import score as work
     from ml.registry import connected
 
-    settings, env = load_settings(settings_file), environment()
+    settings, env = begin(file)
     with connected(env, settings) as registry, out.status("scoring") as status:
         if if_champion and not registry.by_alias(registry.champion_alias):
             out.print("there is no champion: nothing is scored")
@@ -162,7 +175,7 @@ def score(
 
 @app.command()
 def monitor(
-    settings_file: SettingsFile = DEFAULT_FILE,
+    file: SettingsFile = None,
     only_last: Annotated[
         bool, typer.Option("--last", help="Only repeat the result of the last run.")
     ] = False,
@@ -176,7 +189,7 @@ def monitor(
     Reads what `dbt build --select tag:scores` has made, and stores a report, one a week, with
     the version's run. Exits with 3 and a sentence if a threshold is passed.
     """
-    alarm = raises_alarm(load_settings(settings_file), environment(), only_last=only_last)
+    alarm = raises_alarm(*begin(file), only_last=only_last)
     if retrain:
         sys.exit(0 if alarm else SKIP_CODE)
     if alarm:
@@ -212,12 +225,12 @@ def promote(
     force: Annotated[
         bool, typer.Option("--force", help="Promote it even if it failed a gate.")
     ] = False,
-    settings_file: SettingsFile = DEFAULT_FILE,
+    file: SettingsFile = None,
 ) -> None:
     """Make a version the champion, by hand."""
     from ml.registry import FAILED, GATES, WHY, connected
 
-    settings, env = load_settings(settings_file), environment()
+    settings, env = begin(file)
     with connected(env, settings) as registry:
         found = registry.version(version)
         if found.tags.get(GATES) == FAILED and not force:
@@ -230,11 +243,12 @@ def promote(
 
 
 @app.command()
-def rollback(settings_file: SettingsFile = DEFAULT_FILE) -> None:
+def rollback(file: SettingsFile = None) -> None:
     """Restore the previous champion."""
     from ml.registry import connected
 
-    with connected(environment(), load_settings(settings_file)) as registry:
+    settings, env = begin(file)
+    with connected(env, settings) as registry:
         out.print(f"version {registry.rollback().version} is champion again")
 
 
@@ -242,24 +256,25 @@ def rollback(settings_file: SettingsFile = DEFAULT_FILE) -> None:
 def compare(
     one: Annotated[int, typer.Argument(min=1, help="A version.")],
     other: Annotated[int, typer.Argument(min=1, help="Another version.")],
-    settings_file: SettingsFile = DEFAULT_FILE,
+    file: SettingsFile = None,
 ) -> None:
     """Show two versions side by side: figures, parameters, training sets."""
     from ml.compare import compare as work
     from ml.registry import connected
 
-    settings = load_settings(settings_file)
-    with connected(environment(), settings) as registry:
+    settings, env = begin(file)
+    with connected(env, settings) as registry:
         out.print(work(registry, one, other))
 
 
 @app.command("list")
-def list_versions(settings_file: SettingsFile = DEFAULT_FILE) -> None:
+def list_versions(file: SettingsFile = None) -> None:
     """List the versions, newest first, and which of them is champion."""
     from ml.compare import versions
     from ml.registry import connected
 
-    with connected(environment(), load_settings(settings_file)) as registry:
+    settings, env = begin(file)
+    with connected(env, settings) as registry:
         out.print(versions(registry))
 
 

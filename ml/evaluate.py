@@ -20,6 +20,8 @@ from ml.settings import TrainingSettings
 # How the rows that a figure is of were held back.
 TIME, GROUPED, RANDOM = "newest applications", "folds by groups", "random folds"
 WITH_RULES = "rules and model, all applications"
+# After which a process without work ends.
+IDLE_SECONDS = 10
 
 Tick = Callable[[str], None]
 Figures = dict[str, dict[str, Estimate]]  # held back how: metric
@@ -58,7 +60,7 @@ def evaluate(data: Prepared, settings: TrainingSettings, tick: Tick) -> tuple[Ev
     searched = [time.train, *(np.intersect1d(one.train, other.train) for one, other in pairs)]
     jobs = [delayed(search)(data, rows, settings) for rows in [*searched, every_row(data)]]
     parameters = []
-    for found in Parallel(settings.training.workers, return_as="generator")(jobs):
+    for found in workers(settings, return_as="generator")(jobs):
         parameters.append(found)
         tick("searching parameters")
     of_time, *of_folds, final = parameters
@@ -86,6 +88,11 @@ def evaluate(data: Prepared, settings: TrainingSettings, tick: Tick) -> tuple[Ev
     )
     tick("judged")
     return evidence, final
+
+
+def workers(settings: TrainingSettings, **options: str) -> Parallel:
+    """Processes to work in; those of a run that was killed end soon, too."""
+    return Parallel(settings.training.workers, idle_worker_timeout=IDLE_SECONDS, **options)
 
 
 def choose(figures: dict[str, Figures]) -> tuple[str, str]:
@@ -139,9 +146,7 @@ def held_back(
         for pair, found in zip(pairs, parameters, strict=True)
         for how, split in zip((GROUPED, RANDOM), pair, strict=True)
     ]
-    fitted = Parallel(settings.training.workers)(
-        delayed(fold_scores)(data, split, found) for _, split, found in jobs
-    )
+    fitted = workers(settings)(delayed(fold_scores)(data, split, found) for _, split, found in jobs)
     for (how, split, _), of_models in zip(jobs, fitted, strict=True):
         for name, of_test in of_models.items():
             scores[name][how][split.test] = of_test
@@ -169,7 +174,7 @@ def judge(
         everybody = np.zeros(len(data.all_labels))
         everybody[data.eligible] = of[GROUPED]
         jobs.append((model, WITH_RULES, data.all_labels, everybody))
-    found = Parallel(settings.training.workers)(
+    found = workers(settings)(
         delayed(estimates)(labels_of, scores_of, settings) for _, _, labels_of, scores_of in jobs
     )
     figures: dict[str, Figures] = {model: {} for model in scores}
@@ -217,9 +222,7 @@ def learning_curve(
         np.sort(order[: int(len(order) * share)]) for share in settings.training.learning_curve
     ]
     splits = [Split(rows, time.test) for rows in shares]
-    fitted = Parallel(settings.training.workers)(
-        delayed(fold_scores)(data, split, parameters) for split in splits
-    )
+    fitted = workers(settings)(delayed(fold_scores)(data, split, parameters) for split in splits)
     labels = data.labels[time.test]
     return [
         (len(split.train), float(roc_auc_score(labels, scores[model])))

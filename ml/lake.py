@@ -9,6 +9,7 @@ import pandas as pd
 import trino
 
 from ml.errors import MlError
+from ml.service_errors import as_sentences
 from ml.settings import setting
 
 ROWS_AT_ONCE = 20_000
@@ -71,23 +72,17 @@ class Lake:
 
     def batches(self, sql: str) -> Iterator[pd.DataFrame]:
         """The rows of a query, some thousands at a time. Raises MlError if it fails."""
-        try:
-            with (
-                trino.dbapi.connect(
-                    host=self.host, port=self.port, user="ml", source="ml", timezone="UTC"
-                ) as connection,
-                closing(connection.cursor()) as cursor,
-            ):
-                cursor.execute(sql)
-                names = [column[0] for column in cursor.description]
-                while rows := cursor.fetchmany(ROWS_AT_ONCE):
-                    yield pd.DataFrame(rows, columns=names)
-        except trino.exceptions.TrinoUserError as error:
-            raise MlError(
-                f"Trino refuses: {error.message}", "`dbt build` makes the tables"
-            ) from None
-        except (trino.exceptions.Error, OSError) as error:
-            raise MlError(f"Trino failed: {error}", "`make status`, then run it again") from None
+        with (
+            as_sentences(),
+            trino.dbapi.connect(
+                host=self.host, port=self.port, user="ml", source="ml", timezone="UTC"
+            ) as connection,
+            closing(connection.cursor()) as cursor,
+        ):
+            cursor.execute(sql)
+            names = [column[0] for column in cursor.description]
+            while rows := cursor.fetchmany(ROWS_AT_ONCE):
+                yield pd.DataFrame(rows, columns=names)
 
     def frame(self, sql: str) -> pd.DataFrame:
         parts = list(self.batches(sql))

@@ -112,11 +112,12 @@ def connected(env: dict[str, str], settings: TrainingSettings) -> Iterator[Regis
     client = MlflowClient(url, url)
     try:
         yield Registry(client, settings.model, tracking.champion, tracking.challenger, url)
-    except MlflowException as error:
+    # An artifact that breaks off is an error of requests.
+    except (MlflowException, requests.RequestException) as error:
         raise MlError(
             f"MLflow at {url}: {' '.join(str(error).split())}",
-            "`make logs SERVICE=mlflow` shows its side; what was begun is never champion:"
-            " run it again",
+            "`make status` shows whether it, postgres and minio run, `make logs SERVICE=mlflow`"
+            " its side; what was begun is never champion: run it again",
         ) from None
 
 

@@ -137,13 +137,18 @@ class TrainingSettings(Strict):
         return self
 
 
+def settings_file(env: dict[str, str]) -> Path:
+    """The file that ML_SETTINGS names, or the project's own."""
+    return Path(env.get("ML_SETTINGS") or DEFAULT_FILE)
+
+
 def load_settings(file: Path = DEFAULT_FILE) -> TrainingSettings:
     """Read and check a settings file. Raises MlError if it is missing or wrong."""
     try:
         return parse_settings(file.read_bytes(), str(file))
     except OSError as error:
         raise MlError(
-            f"cannot read {file}: {error.strerror}", "name another by --settings"
+            f"cannot read {file}: {error.strerror}", "name another by --settings or ML_SETTINGS"
         ) from None
 
 

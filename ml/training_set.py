@@ -16,6 +16,7 @@ from ml.errors import MlError
 from ml.features import check_there
 from ml.lake import Lake
 from ml.leaks import check_leaks
+from ml.service_errors import as_sentences
 from ml.settings import REPO, TrainingSettings
 
 TIMES = ("decided_at", "event_timestamp")
@@ -65,14 +66,15 @@ def with_features(
     # Not above: to import Feast takes seconds, which `--help` would pay for.
     from feast_repo.store import open_store  # noqa: PLC0415
 
-    store = open_store()
-    return pd.DataFrame(
-        store.get_historical_features(
-            entity_df=entities,
-            features=references(store, settings),
-            filter_by_created_timestamp=only_known,
-        ).to_df()
-    )
+    with as_sentences():
+        store = open_store()
+        return pd.DataFrame(
+            store.get_historical_features(
+                entity_df=entities,
+                features=references(store, settings),
+                filter_by_created_timestamp=only_known,
+            ).to_df()
+        )
 
 
 def references(store: Any, settings: TrainingSettings) -> list[str]:  # noqa: ANN401 (Feast has no types)
@@ -99,7 +101,8 @@ def references(store: Any, settings: TrainingSettings) -> list[str]:  # noqa: AN
 def feature_names(settings: TrainingSettings) -> list[str]:
     from feast_repo.store import open_store  # noqa: PLC0415
 
-    return references(open_store(), settings)
+    with as_sentences():
+        return references(open_store(), settings)
 
 
 def commit() -> str:
@@ -207,14 +210,10 @@ def skew(frame: pd.DataFrame, settings: TrainingSettings) -> str:
     entities = sample[[KEY, "requested_amount"]].reset_index(drop=True)
     now = pd.Timestamp.now("UTC")
     offline = with_features(entities.assign(event_timestamp=now), settings, only_known=False)
-    online = pd.DataFrame(
-        open_store()
-        .get_online_features(
-            features=[name for name in feature_names(settings) if name.split(":")[1] in offline],
-            entity_rows=entities.to_dict("records"),
-        )
-        .to_dict()
-    )
+    asked = [name for name in feature_names(settings) if name.split(":")[1] in offline]
+    with as_sentences():
+        answer = open_store().get_online_features(asked, entities.to_dict("records"))
+    online = pd.DataFrame(answer.to_dict())
     names = settings.features.names
     if online[names].isna().to_numpy().all():
         return "the online store is empty: `make materialize`"

@@ -1,7 +1,6 @@
 """Start the scoring server: `python -m ml.serving`, with the settings of the environment."""
 
 import logging
-from pathlib import Path
 
 import uvicorn
 
@@ -10,7 +9,7 @@ from feast_repo.store import open_store, use_database_user
 from ml.serving.champion import ChampionWatcher, from_registry
 from ml.serving.online import OnlineReader
 from ml.serving.server import HEALTH, READY, make_app
-from ml.settings import DEFAULT_FILE, environment, load_settings, setting
+from ml.settings import environment, load_settings, setting, settings_file
 
 TOKEN_SETTING = "SCORING_TOKEN"  # noqa: S105 (its name)
 
@@ -20,8 +19,7 @@ def main() -> None:
     env = environment()
     use_database_user("SCORING_DB")  # it reads the registry and the online store, no more
     token = BearerToken(setting(env, TOKEN_SETTING), TOKEN_SETTING, open_paths=(HEALTH, READY))
-    # Tests have a model of their own.
-    settings = load_settings(Path(env.get("ML_SETTINGS") or DEFAULT_FILE))
+    settings = load_settings(settings_file(env))
     watcher = ChampionWatcher(from_registry(env, settings))
     uvicorn.run(
         make_app(OnlineReader(open_store()), watcher, token),
