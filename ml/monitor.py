@@ -12,14 +12,13 @@ import pandas as pd
 from mlflow.entities.model_registry import ModelVersion
 
 from ml import policy, report, training_set
-from ml.artifacts import TRAINING_SET
+from ml.artifacts import REPORTS, TRAINING_SET
 from ml.lake import Lake
 from ml.registry import Registry
 from ml.settings import Monitoring, TrainingSettings
 
 # The tags of a version: the newest sentence, empty if all is well, and the newest report.
 ALARM, REPORT = "monitoring_alarm", "monitoring_report"
-REPORTS = "monitoring"
 # Of each side; Evidently holds them in memory.
 ROWS_IN_REPORT = 20_000
 

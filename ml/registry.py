@@ -13,10 +13,12 @@ from pathlib import Path
 
 import mlflow
 import requests
+from mlflow.entities import RunInfo
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException, RestException
 from mlflow.tracking import MlflowClient
 
+from ml.artifacts import CARD, REPORTS
 from ml.errors import MlError
 from ml.settings import TrainingSettings, setting
 
@@ -97,6 +99,17 @@ class Registry:
 
     def page(self, version: ModelVersion) -> str:
         return f"{self.url}/#/models/{self.model}/versions/{version.version}"
+
+    def artifact_page(self, run: RunInfo, name: str) -> str:
+        """Where the UI shows a file or a folder of a run; a folder may come later."""
+        return f"{self.url}/#/experiments/{run.experiment_id}/runs/{run.run_id}/artifacts/{name}"
+
+    def describe(self, version: ModelVersion) -> None:
+        """Have the version's page link its card and the place of its monitoring reports."""
+        run = self.client.get_run(str(version.run_id)).info
+        links = {"Model card": CARD, "weekly monitoring reports": REPORTS}
+        texts = (f"[{what}]({self.artifact_page(run, name)})" for what, name in links.items())
+        self.client.update_model_version(self.model, version.version, ", ".join(texts))
 
 
 @contextmanager

@@ -19,6 +19,7 @@ from ml.artifacts import (
     ONNX,
     PARAMETERS,
     REFERENCE,
+    REPORTS,
     SETTINGS,
     TRAINING_SET,
     TYPICAL_VALUES,
@@ -48,6 +49,17 @@ class Candidate:
     data: Prepared
     onnx: bytes
     parity: export.Parity
+
+
+@dataclass(frozen=True)
+class Stored:
+    """What a run in MLflow is made of; `reports` is the address of its monitoring reports."""
+
+    candidate: Candidate
+    trained_on: TrainingSet
+    settings: TrainingSettings
+    gates: list[Gate]
+    reports: str
 
 
 @dataclass(frozen=True)
@@ -113,13 +125,16 @@ def register(
     with mlflow.start_run(tags={"seed": str(settings.seed)}) as run:
         log_numbers(candidate)
         with tempfile.TemporaryDirectory() as folder:
-            digest = write_artifacts(Path(folder), candidate, trained_on, settings, found)
+            reports = registry.artifact_page(run.info, REPORTS)
+            stored = Stored(candidate, trained_on, settings, found, reports)
+            digest = write_artifacts(Path(folder), stored)
             mlflow.log_artifacts(folder)
         mlflow.log_params({"training_set_sha256": digest, **flat(trained_on.provenance)})
         run_id = run.info.run_id
     ensure_model(registry)
     source = f"{run.info.artifact_uri}"
     version = client.create_model_version(registry.model, source, run_id)
+    registry.describe(version)
     why_not = gates.verdict(found)
     for name, value in (
         (GATES, FAILED if why_not else PASSED),
@@ -185,14 +200,9 @@ def log_numbers(candidate: Candidate) -> None:
     mlflow.log_params({**candidate.parameters.lightgbm, "rounds": candidate.parameters.rounds})
 
 
-def write_artifacts(
-    folder: Path,
-    candidate: Candidate,
-    trained_on: TrainingSet,
-    settings: TrainingSettings,
-    found: list[Gate],
-) -> str:
+def write_artifacts(folder: Path, stored: Stored) -> str:
     """All files of a run; the SHA-256 of its training set."""
+    candidate, trained_on, settings = stored.candidate, stored.trained_on, stored.settings
     digest = training_set.save(trained_on.frame, folder / TRAINING_SET)
     (folder / NATIVE).write_text(native(candidate.model))
     (folder / ONNX).write_bytes(candidate.onnx)
@@ -219,7 +229,7 @@ def write_artifacts(
         (folder / "plots" / f"{name}.png").write_bytes(image)
         images.append((name.replace("_", " "), card.inline(image)))
     provenance = {**trained_on.provenance, "training_set_sha256": digest}
-    (folder / CARD).write_text(make_card(candidate, provenance, settings, found, images))
+    (folder / CARD).write_text(make_card(stored, provenance, images))
     return digest
 
 
@@ -236,13 +246,8 @@ def native(model: Logistic | Boosted) -> str:
     return json.dumps(weights, indent=2)
 
 
-def make_card(
-    candidate: Candidate,
-    provenance: dict[str, Any],
-    settings: TrainingSettings,
-    found: list[Gate],
-    images: list[tuple[str, str]],
-) -> str:
+def make_card(stored: Stored, provenance: dict[str, Any], images: list[tuple[str, str]]) -> str:
+    candidate, settings, found = stored.candidate, stored.settings, stored.gates
     data, evidence = candidate.data, candidate.evidence
     why_not = gates.verdict(found)
     lines = [
@@ -277,6 +282,7 @@ def make_card(
         approve_at=settings.training.approve_at,
         groups=evidence.groups,
         plots=images,
+        reports=stored.reports,
         monotonic=", ".join(signs),
         features=alone,
         provenance=sorted(flat(provenance).items()),
