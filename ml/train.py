@@ -52,7 +52,7 @@ class Candidate:
 
 
 @dataclass(frozen=True)
-class Stored:
+class RunContent:
     """What a run in MLflow is made of; `reports` is the address of its monitoring reports."""
 
     candidate: Candidate
@@ -126,7 +126,7 @@ def register(
         log_numbers(candidate)
         with tempfile.TemporaryDirectory() as folder:
             reports = registry.artifact_page(run.info, REPORTS)
-            stored = Stored(candidate, trained_on, settings, found, reports)
+            stored = RunContent(candidate, trained_on, settings, found, reports)
             digest = write_artifacts(Path(folder), stored)
             mlflow.log_artifacts(folder)
         mlflow.log_params({"training_set_sha256": digest, **flat(trained_on.provenance)})
@@ -200,7 +200,7 @@ def log_numbers(candidate: Candidate) -> None:
     mlflow.log_params({**candidate.parameters.lightgbm, "rounds": candidate.parameters.rounds})
 
 
-def write_artifacts(folder: Path, stored: Stored) -> str:
+def write_artifacts(folder: Path, stored: RunContent) -> str:
     """All files of a run; the SHA-256 of its training set."""
     candidate, trained_on, settings = stored.candidate, stored.trained_on, stored.settings
     digest = training_set.save(trained_on.frame, folder / TRAINING_SET)
@@ -246,7 +246,7 @@ def native(model: Logistic | Boosted) -> str:
     return json.dumps(weights, indent=2)
 
 
-def make_card(stored: Stored, provenance: dict[str, Any], images: list[tuple[str, str]]) -> str:
+def make_card(stored: RunContent, provenance: dict[str, Any], images: list[tuple[str, str]]) -> str:
     candidate, settings, found = stored.candidate, stored.settings, stored.gates
     data, evidence = candidate.data, candidate.evidence
     why_not = gates.verdict(found)

@@ -87,7 +87,7 @@ class Run:
     ) -> None:
         self.registry, self.folder = registry, folder
         self.runs_before, self.versions_before = self.runs(), self.versions()
-        # By which it shows its progress though nobody looks.
+        # It then shows its progress, although its output is a file.
         shown = {**env, "FORCE_COLOR": "1"}
         with self.file("out").open("w") as out, self.file("err").open("w") as err:
             command = [sys.executable, "-O", "-m", "ml", *arguments]
