@@ -155,13 +155,14 @@ def test_a_run_tests_the_history_that_changed_and_once_a_day_all_of_it(lake: Sma
     versions = f"{lake.silver}.int_loan_applications__versions"
     tests = ("test", "--select", "int_loan_applications__versions")
 
-    lake.query(f"insert into {versions} select * from {versions} where application_id = 1")
+    twice = f"insert into {versions} select * from {versions} where version_id = 'full-2'"
+    lake.query(f"{twice} and application_id = 1")
     assert lake.dbt(*tests).returncode == 0
     whole = lake.dbt(*tests, test_whole_tables=True)
     assert whole.returncode == 1
     assert "FAIL 1 unique_combination_int_loan_applications__versions" in whole.stdout
 
-    lake.query(f"insert into {versions} select * from {versions} where application_id = 2")
+    lake.query(f"{twice} and application_id = 2")
     changed = lake.dbt(*tests)
     assert changed.returncode == 1
     assert "unique_combination_int_loan_applications__versions" in changed.stdout

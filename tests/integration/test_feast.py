@@ -135,7 +135,9 @@ def test_features_are_those_of_the_point_in_time(lake: SmallLake, store: Feature
         moment: part.set_index("application_id").sort_index()[expected.columns].astype(object)
         for moment, part in rows.groupby("moment")
     }
-    assert read["before"].isna().all(axis=None)
+    # Of 2 an earlier snapshot has the version before.
+    assert read["before"].drop(2).isna().all(axis=None)
+    assert read["before"].loc[2, "credit_history__credit_score"] == 602
     pd.testing.assert_frame_equal(read["at"], expected)
     pd.testing.assert_frame_equal(read["after"], expected)
 
@@ -180,6 +182,9 @@ def test_show_prints_what_is_read(
 ) -> None:
     monkeypatch.setenv("COLUMNS", "100")
     assert show.main(["--application-id", "2", "--as-of", "2024-01-31T23:59:59"]) == 0
+    lines = [line.replace("│", " ").split() for line in capsys.readouterr().out.splitlines()]
+    assert ["credit_score", "602", "702"] in lines
+    assert show.main(["--application-id", "2", "--as-of", "2024-01-01"]) == 0
     lines = [line.replace("│", " ").split() for line in capsys.readouterr().out.splitlines()]
     assert ["credit_score", "—", "702"] in lines
 
