@@ -25,12 +25,20 @@ class Split:
 
 
 def time_split(times: pd.Series, test_share: float) -> Split:
-    """The newest share of the rows is the test; rows of one moment stay together."""
+    """The newest share of the rows is the test; rows of one moment stay together.
+
+    Of many rows of one moment that side is made larger which would else be the smaller one,
+    compared with its share. The test is empty if all rows are of one moment.
+    """
     order = np.argsort(times.to_numpy(), kind="stable")
-    first_test = int(len(order) * (1 - test_share))
-    ordered = times.to_numpy()[order]
-    while 0 < first_test < len(order) and ordered[first_test] == ordered[first_test - 1]:
-        first_test += 1
+    ordered, rows = times.to_numpy()[order], len(order)
+    moment = ordered[min(int(rows * (1 - test_share)), rows - 1)]
+    ends = (ordered.searchsorted(moment), ordered.searchsorted(moment, "right"))
+    first_test = max(
+        (end for end in ends if 0 < end < rows),
+        key=lambda end: min(end / (1 - test_share), (rows - end) / test_share),
+        default=rows,
+    )
     return Split(np.sort(order[:first_test]), np.sort(order[first_test:]))
 
 

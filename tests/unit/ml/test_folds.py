@@ -18,6 +18,22 @@ def test_the_test_rows_are_newer_than_all_others(days: list[int], share: float) 
         assert times[split.train].max() < times[split.test].min()
 
 
+@pytest.mark.parametrize(
+    ("days", "tested"),
+    [
+        ([1] * 6 + [2] * 3 + [3], 4),  # one row of day 3 would be too few
+        ([1] * 8 + [2] * 2, 2),
+        ([1] * 2 + [2] * 8, 8),
+        ([1] * 10, 0),
+    ],
+)
+def test_many_rows_of_one_moment_leave_neither_side_with_few_rows(
+    days: list[int], tested: int
+) -> None:
+    times = pd.Series(pd.Timestamp("2024-01-01", tz="UTC") + pd.to_timedelta(days, unit="D"))
+    assert len(time_split(times, 0.2).test) == tested
+
+
 def test_rows_that_differ_little_are_one_group() -> None:
     matrix = np.array([[0.0, 1], [1.0, 1], [1.01, 1], [1.01, 0], [2.0, 1]])
     groups = near_duplicates(matrix, 1, 0.1)
