@@ -9,7 +9,7 @@ import pandas as pd
 import trino
 
 from ml.errors import MlError
-from ml.service_errors import as_sentences
+from ml.service_errors import service_errors_as_ml_errors
 from ml.settings import setting
 
 ROWS_AT_ONCE = 20_000
@@ -73,7 +73,7 @@ class Lake:
     def batches(self, sql: str) -> Iterator[pd.DataFrame]:
         """The rows of a query, some thousands at a time. Raises MlError if it fails."""
         with (
-            as_sentences(),
+            service_errors_as_ml_errors(),
             trino.dbapi.connect(
                 host=self.host, port=self.port, user="ml", source="ml", timezone="UTC"
             ) as connection,

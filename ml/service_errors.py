@@ -16,7 +16,7 @@ AGAIN = "`make status` shows what runs; then run it again"
 
 
 @contextmanager
-def as_sentences() -> Iterator[None]:
+def service_errors_as_ml_errors() -> Iterator[None]:
     """Let errors of Trino, PostgreSQL and MinIO leave the block as MlError."""
     try:
         yield

@@ -16,7 +16,7 @@ from ml.errors import MlError
 from ml.features import check_there
 from ml.lake import Lake
 from ml.leaks import check_leaks
-from ml.service_errors import as_sentences
+from ml.service_errors import service_errors_as_ml_errors
 from ml.settings import REPO, TrainingSettings
 
 TIMES = ("decided_at", "event_timestamp")
@@ -66,7 +66,7 @@ def with_features(
     # Not above: to import Feast takes seconds, which `--help` would pay for.
     from feast_repo.store import open_store  # noqa: PLC0415
 
-    with as_sentences():
+    with service_errors_as_ml_errors():
         store = open_store()
         return pd.DataFrame(
             store.get_historical_features(
@@ -101,7 +101,7 @@ def references(store: Any, settings: TrainingSettings) -> list[str]:  # noqa: AN
 def feature_names(settings: TrainingSettings) -> list[str]:
     from feast_repo.store import open_store  # noqa: PLC0415
 
-    with as_sentences():
+    with service_errors_as_ml_errors():
         return references(open_store(), settings)
 
 
@@ -211,7 +211,7 @@ def skew(frame: pd.DataFrame, settings: TrainingSettings) -> str:
     now = pd.Timestamp.now("UTC")
     offline = with_features(entities.assign(event_timestamp=now), settings, only_known=False)
     asked = [name for name in feature_names(settings) if name.split(":")[1] in offline]
-    with as_sentences():
+    with service_errors_as_ml_errors():
         answer = open_store().get_online_features(asked, entities.to_dict("records"))
     online = pd.DataFrame(answer.to_dict())
     names = settings.features.names

@@ -100,7 +100,7 @@ def test_silver_equals_the_source_by_every_path(captured: None, seed: int) -> No
         for keys in portions(dice, landed.snapshots, 2):
             batch.show(keys)
             run_in_part(batch, dice)
-        batch.run()
+            batch.run()
         assert batch.differences("loan_applications") == []
         assert_follows_from_bronze(batch)
     with shown_lake() as stream:

@@ -23,17 +23,21 @@ truncate_claims as (
 
 ),
 
--- Of an event that landed twice the first counts.
+-- Of an event that landed twice the first counts. What is known has the
+-- position of the claim that decided it, and comes after this claim, should it
+-- be among those of the run.
 events as (
 
     select
         *,
         row_number() over (
-            partition by application_id, lsn
+            partition by application_id, lsn, claim
             order by known_at
         ) as repetition
     from claims
-    where claim = 'event'
+    where
+        claim = 'event'
+        or (claim = 'known' and decided_by = 'stream')
 
 ),
 
@@ -41,7 +45,9 @@ from_stream as (
 
     select
         application_id,
-        lpad(cast(lsn as varchar), 20, '0') as version_id,
+        if(
+            claim = 'known', '~', lpad(cast(lsn as varchar), 20, '0')
+        ) as version_id,
         is_deleted,
         {{ loan_attributes() }},
         changed_at,
@@ -57,8 +63,6 @@ from_stream as (
 
 ),
 
--- What is known has the position of the claim that decided it, and comes after
--- this claim, should it be among those of the run.
 from_batch as (
 
     select
@@ -85,33 +89,11 @@ from_batch as (
 
 ),
 
-known_from_stream as (
-
-    select
-        application_id,
-        '~' as version_id,
-        is_deleted,
-        {{ loan_attributes() }},
-        changed_at,
-        known_at,
-        lsn,
-        tx_id,
-        cast(null as bigint) as snapshot_xmin,
-        cast(null as bigint) as snapshot_xmax,
-        cast(null as array(bigint)) as snapshot_xip,
-        cast(null as varchar) as snapshot_mode
-    from claims
-    where claim = 'known' and decided_by = 'stream'
-
-),
-
 versions as (
 
     select * from from_stream
     union all
     select * from from_batch
-    union all
-    select * from known_from_stream
 
 ),
 

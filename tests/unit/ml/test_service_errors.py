@@ -9,7 +9,7 @@ from boto3.exceptions import S3UploadFailedError
 from botocore.exceptions import EndpointConnectionError
 
 from ml.errors import MlError
-from ml.service_errors import AGAIN, as_sentences
+from ml.service_errors import AGAIN, service_errors_as_ml_errors
 
 NO_TABLE = {"errorType": "USER_ERROR", "errorName": "TABLE_NOT_FOUND", "message": "no table"}
 
@@ -27,7 +27,7 @@ NO_TABLE = {"errorType": "USER_ERROR", "errorName": "TABLE_NOT_FOUND", "message"
     ],
 )
 def test_a_service_error_is_a_sentence(error: Exception, message: str, hint: str) -> None:
-    with pytest.raises(MlError) as raised, as_sentences():
+    with pytest.raises(MlError) as raised, service_errors_as_ml_errors():
         raise error
     assert raised.value.message.startswith(message)
     assert "\n" not in raised.value.message
@@ -35,5 +35,5 @@ def test_a_service_error_is_a_sentence(error: Exception, message: str, hint: str
 
 
 def test_a_bug_stays_one() -> None:
-    with pytest.raises(KeyError), as_sentences():
+    with pytest.raises(KeyError), service_errors_as_ml_errors():
         raise KeyError("a name")
