@@ -131,7 +131,6 @@ def test_lineage_leads_from_postgresql_to_the_feature_service(
             "model.loan_lakehouse.stg_loan_applications_stream",
             "model.loan_lakehouse.int_loan_applications__landed",
             "model.loan_lakehouse.int_loan_applications__claims",
-            "model.loan_lakehouse.int_loan_applications__state",
             "model.loan_lakehouse.int_loan_applications__versions",
             "model.loan_lakehouse.loan_application_history",
             "model.loan_lakehouse.historical_features",
