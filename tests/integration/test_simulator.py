@@ -1,6 +1,7 @@
 """The simulator changes the source as it says, and the probe measures until Trino shows it."""
 
 import json
+import math
 import re
 import signal
 import subprocess
@@ -10,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -17,6 +19,8 @@ from pydantic import SecretStr
 
 from ingestion.errors import DataError, MissingError, ServiceError, SettingsError
 from ingestion.settings import Settings
+from ingestion.source import distribution
+from ingestion.source.changes import Kind, relation, statements
 from ingestion.source.generator import generate_chunks
 from ingestion.source.load import replace_content
 from ingestion.source.probe import Probed, probe
@@ -164,17 +168,47 @@ def test_no_previous_default_is_ever_approved(desk: Desk) -> None:
 
 
 def test_decisions_follow_the_odds_of_the_application(desk: Desk) -> None:
-    desk.sql("UPDATE loan_applications SET loan_status = 0")
-    desk.simulate(changes=3000)
+    """A draw just below the chance approves, one just above declines, whatever was before."""
+    columns = (
+        "application_id, previous_loan_defaults_on_file, loan_percent_income, loan_int_rate,"
+        " person_income, person_home_ownership, loan_intent"
+    )
+    chances = {
+        key: 0.0 if defaults == "Yes" else chance(*attributes)
+        for key, defaults, *attributes in desk.sql(f"SELECT {columns} FROM loan_applications")
+    }
+    assert min(chance for chance in chances.values() if chance) < 0.02
+    assert max(chances.values()) > 0.98
+    decide = statements(relation(desk.schema))[Kind.decision]
 
-    def approved(condition: str) -> float:
-        ((share,),) = desk.sql(
-            "SELECT avg(loan_status) FROM loan_applications"
-            f" WHERE previous_loan_defaults_on_file = 'No' AND {condition}"
-        )
-        return float(share)
+    def approved(shift: float) -> set[int]:
+        draws = [{"application_id": key, "draw": chances[key] + shift} for key in chances]
+        with desk.corner.connect() as connection, connection.cursor() as cursor:
+            cursor.execute(decide, (json.dumps(draws),))
+        return {
+            key
+            for (key,) in desk.sql(
+                "SELECT application_id FROM loan_applications WHERE loan_status = 1"
+            )
+        }
 
-    assert approved("loan_percent_income >= 0.3") > 3 * approved("loan_percent_income < 0.1")
+    assert approved(-1e-6) == {key for key, chance in chances.items() if chance}
+    assert approved(+1e-6) == set()
+
+
+def chance(
+    percent_income: Decimal, int_rate: Decimal, income: int, ownership: str, intent: str
+) -> float:
+    """The chance of approval of an application without a previous default."""
+    odds = (
+        distribution.APPROVAL_INTERCEPT
+        + distribution.APPROVAL_PERCENT_INCOME * float(percent_income)
+        + distribution.APPROVAL_INT_RATE * float(int_rate)
+        + distribution.APPROVAL_LOG_INCOME * math.log(income)
+        + distribution.APPROVAL_HOME[ownership]
+        + distribution.APPROVAL_INTENT[intent]
+    )
+    return 1 / (1 + math.exp(-odds))
 
 
 def test_one_session_does_the_same_for_the_same_seed(corner: Any) -> None:
