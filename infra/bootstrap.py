@@ -8,6 +8,7 @@ import json
 import shutil
 import tempfile
 import uuid
+from http.client import CONFLICT
 from itertools import chain
 from pathlib import Path
 from string import Template
@@ -20,6 +21,8 @@ from minio.commonconfig import ENABLED, Filter
 from minio.credentials.providers import StaticProvider
 from minio.lifecycleconfig import Expiration, LifecycleConfig, Rule
 from minio.minioadmin import MinioAdmin
+from requests.adapters import HTTPAdapter
+from urllib3.util import Retry
 
 from infra.env import Env
 from infra.errors import LakehouseError
@@ -102,7 +105,17 @@ def register_connector(env: Env) -> None:
     """
     url = f"http://{env['CONNECT_HOST']}:{env['CONNECT_PORT']}/connectors/source/config"
     config = json.loads((INFRA / "debezium/source.json").read_text())
-    answer = requests.put(url, json=config, timeout=60)
+    # 409 Conflict: the workers rebalance, and Connect takes requests again in a moment.
+    retry = Retry(
+        8,
+        status_forcelist={CONFLICT},
+        allowed_methods={"PUT"},
+        backoff_factor=0.2,
+        raise_on_status=False,
+    )
+    with requests.Session() as session:
+        session.mount("http://", HTTPAdapter(max_retries=retry))
+        answer = session.put(url, json=config, timeout=60)
     if not answer.ok:
         raise LakehouseError(
             f"Connect refuses infra/debezium/source.json: {answer.text}", "correct it"

@@ -315,6 +315,14 @@ def tree_memory(pid: int) -> int:
     try:
         process = psutil.Process(pid)
         ours = [process, *process.children(recursive=True)] if pid else []
-        return sum(p.memory_full_info().pss for p in ours)
+    except psutil.Error:
+        return 0
+    return sum(process_memory(one) for one in ours)
+
+
+def process_memory(process: psutil.Process) -> int:
+    """Resident bytes of one process; none if it has ended by now."""
+    try:
+        return int(process.memory_full_info().pss)
     except psutil.Error:
         return 0

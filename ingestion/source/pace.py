@@ -9,7 +9,10 @@ CATCH_UP_SECONDS = 1.0
 
 
 class Pace:
-    """Rate limiter: grants changes evenly over time; shared by all sessions."""
+    """Rate limiter: grants changes evenly over time; shared by all sessions.
+
+    Time begins with the first session that asks: connecting takes none of it.
+    """
 
     def __init__(
         self,
@@ -23,8 +26,9 @@ class Pace:
         self._halt = halt
         self._lock = threading.Lock()
         self._left = inf if changes is None else changes
-        self._next = time.monotonic()
-        self._end = inf if seconds is None else self._next + seconds
+        self._seconds = inf if seconds is None else seconds
+        self._next = -inf
+        self._end = inf
 
     def take(self, wanted: int) -> int:
         """Wait for the turn of up to ``wanted`` changes; 0 when all is done.
@@ -44,6 +48,8 @@ class Pace:
         """How many changes may be made, and from which moment on."""
         with self._lock:
             granted = int(min(wanted, self._left))
+            if self._next == -inf:
+                self._next, self._end = now, now + self._seconds
             turn = max(self._next, now - CATCH_UP_SECONDS)
             self._next = turn + granted / self._rate
             self._left -= granted

@@ -30,6 +30,7 @@ from ingestion.errors import (
     ServiceError,
     SettingsError,
 )
+from tests.integration.changes import eventually
 from tests.integration.limits import make_limits
 from tests.stack import ingest, objects_administrator
 
@@ -409,7 +410,7 @@ def land_when_free(corner: Any) -> Any:
 
 
 # In brackets it is waited for once, not for each row.
-SLOW = "(SELECT pg_sleep(30)) IS NULL"
+SLOW = "(SELECT pg_sleep(600)) IS NULL"
 
 
 def slow_and(monkeypatch: pytest.MonkeyPatch, condition: str) -> None:
@@ -435,7 +436,7 @@ def test_one_workers_failure_ends_the_others_at_once(
     began = time.monotonic()
     with pytest.raises(IngestionError, match=r"^reading .*: division by zero$"):
         corner.land()
-    assert time.monotonic() - began < 20
+    assert time.monotonic() - began < 120  # of 600
     assert corner.manifests(table) == []
 
 
@@ -468,12 +469,11 @@ def slow_query(corner: Any) -> str:
 
 
 def wait_until_slow(corner: Any, cursor: Any) -> None:
-    for _ in range(200):
+    def is_slow() -> Any:
         cursor.execute("SELECT 1 FROM pg_stat_activity WHERE query LIKE %s", (slow_query(corner),))
-        if cursor.fetchone():
-            return
-        time.sleep(0.05)
-    raise AssertionError("no worker came to wait")
+        return cursor.fetchone()
+
+    eventually(is_slow, "a worker waits")
 
 
 INTERRUPTED = f"""
@@ -502,7 +502,7 @@ def test_ctrl_c_ends_workers_that_wait(corner: Any, administrator: Any) -> None:
     )
     wait_until_slow(corner, administrator.cursor())
     loader.send_signal(signal.SIGINT)
-    shown, printed = loader.communicate(timeout=20)
+    shown, printed = loader.communicate(timeout=120)
     assert (loader.returncode, shown) == (130, "")
     assert printed == "stopped; nothing half done is visible\n"
     assert corner.manifests(table) == []

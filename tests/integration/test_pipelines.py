@@ -220,7 +220,8 @@ def test_a_backfill_of_what_did_not_change_changes_nothing(
 ) -> None:
     content = f"select count(*), checksum(row(application_id, _version_id)) from {STATE}"
     before = query_trino(stack, content)
-    manifests = "select count(*) from hive.bronze.batch_snapshots where dt >= current_date"
+    [[today]] = query_trino(stack, "select cast(current_date as varchar)")
+    manifests = f"select count(*) from hive.bronze.batch_snapshots where dt >= date '{today}'"
     [[landed]] = query_trino(stack, manifests)
     printed = pipelines(
         "backfill", "loan_batch_ingestion", "--from", "2026-11-20", "--to", "2026-11-21"

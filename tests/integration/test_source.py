@@ -3,7 +3,6 @@
 import signal
 import subprocess
 import sys
-import time
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -16,6 +15,7 @@ from ingestion.source.columns import FILE_COLUMNS
 from ingestion.source.csv_loader import read_rows
 from ingestion.source.generator import generate_chunks
 from ingestion.source.load import replace_content, to_chunks
+from tests.integration.changes import eventually
 
 HEADER = ",".join(FILE_COLUMNS)
 GOOD = "144.0,female,Master,71948.0,0,RENT,35000.0,PERSONAL,16.02,0.49,3.0,561,No,1"
@@ -137,7 +137,7 @@ def test_ctrl_c_while_loading_is_no_failure_of_the_service(
         try:
             wait_for_copy(administrator.cursor())
             loader.send_signal(signal.SIGINT)
-            _, printed = loader.communicate(timeout=20)
+            _, printed = loader.communicate(timeout=120)
         finally:
             loader.kill()  # if it still runs, it would never end
     assert printed == "stopped; nothing half done is visible\n"
@@ -165,12 +165,12 @@ cli.main()
 
 def wait_for_copy(cursor: Any) -> None:
     """Wait until a COPY has stored some rows."""
-    for _ in range(200):
+
+    def has_begun() -> Any:
         cursor.execute("SELECT 1 FROM pg_stat_progress_copy WHERE tuples_processed > 5000")
-        if cursor.fetchone():
-            return
-        time.sleep(0.05)
-    raise AssertionError("no COPY began")
+        return cursor.fetchone()
+
+    eventually(has_begun, "a COPY has stored rows")
 
 
 def test_generated_rows_depend_on_the_seed_alone(corner: Any) -> None:

@@ -50,6 +50,8 @@ class Stream(Changes):
     def stop_debezium(self) -> None:
         requests.put(f"{self.url}/stop", timeout=60).raise_for_status()
         eventually(lambda: not self.status().slot.is_active, "Debezium has left the slot")
+        # Connect publishes it later, through a topic.
+        eventually(lambda: self.workers() == ["STOPPED"], "Connect shows that it has stopped")
 
     def delete_debezium(self) -> None:
         if requests.delete(self.url, timeout=60).ok:

@@ -84,6 +84,7 @@ def captured(stack: dict[str, str]) -> None:
     ingest("source", "generate", "--rows", "0")
     ingest("stream", "capture")
     ingest("bronze-tables")
+    ingest("stream", "wait")  # tests before this one may have killed Debezium's database
 
 
 # Not shrunk: an example takes minutes, and a smaller seed is not a smaller workload.

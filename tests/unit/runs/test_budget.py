@@ -1,13 +1,11 @@
 """A run whose time is used up starts no further test and says which it left out."""
 
-import time
-
 import pytest
 
 pytest_plugins = ["pytester"]
 
 EXHAUST_BUDGET = "request.config.pluginmanager.get_plugin('budget').end = 0"
-HOUR_FROM_NOW = f"--stop-at={time.time() + 3600}"
+MUCH_LATER = "--stop-at=99999999999"  # not from now: these tests are collected long before they run
 
 
 def run(pytester: pytest.Pytester, *options: str) -> pytest.RunResult:
@@ -16,7 +14,7 @@ def run(pytester: pytest.Pytester, *options: str) -> pytest.RunResult:
 
 def test_with_time_left_all_tests_run(pytester: pytest.Pytester) -> None:
     pytester.makepyfile("def test_one(): pass\ndef test_two(): pass")
-    result = run(pytester, HOUR_FROM_NOW)
+    result = run(pytester, MUCH_LATER)
     result.assert_outcomes(passed=2)
     result.stdout.no_fnmatch_line("*left out*")
 
@@ -35,7 +33,7 @@ def test_what_has_begun_ends_and_the_rest_is_left_out(pytester: pytest.Pytester)
             """,
         test_second="def test_three(): pass",
     )
-    result = run(pytester, HOUR_FROM_NOW)
+    result = run(pytester, MUCH_LATER)
     # The failure in the fixture's teardown is reported as that of any other.
     result.assert_outcomes(passed=1, errors=1)
     result.stdout.fnmatch_lines(
@@ -55,7 +53,7 @@ def test_the_exit_code_is_that_of_the_tests_that_ran(
     pytester.makepyfile(
         f"def test_one(request): {EXHAUST_BUDGET}; assert {outcome}\ndef test_two(): pass"
     )
-    assert run(pytester, HOUR_FROM_NOW).ret == code
+    assert run(pytester, MUCH_LATER).ret == code
 
 
 def test_a_failing_set_up_uses_up_time_too(pytester: pytest.Pytester) -> None:
@@ -70,14 +68,14 @@ def test_a_failing_set_up_uses_up_time_too(pytester: pytest.Pytester) -> None:
         def test_two(): pass
         """
     )
-    result = run(pytester, HOUR_FROM_NOW)
+    result = run(pytester, MUCH_LATER)
     result.assert_outcomes(errors=1)
     result.stdout.fnmatch_lines(["*left out*: 1 tests*", "*::test_two"])
 
 
 def test_nothing_is_left_out_if_the_last_test_uses_up_the_time(pytester: pytest.Pytester) -> None:
     pytester.makepyfile(f"def test_one(request): {EXHAUST_BUDGET}")
-    result = run(pytester, HOUR_FROM_NOW)
+    result = run(pytester, MUCH_LATER)
     result.assert_outcomes(passed=1)
     result.stdout.no_fnmatch_line("*used up*")
 
@@ -92,7 +90,7 @@ def test_without_time_no_test_starts(pytester: pytest.Pytester) -> None:
 
 def test_what_stops_a_run_for_another_reason_is_not_the_budget(pytester: pytest.Pytester) -> None:
     pytester.makepyfile("def test_one(): assert False\ndef test_two(): pass")
-    result = run(pytester, HOUR_FROM_NOW, "--exitfirst")
+    result = run(pytester, MUCH_LATER, "--exitfirst")
     result.assert_outcomes(failed=1)
     result.stdout.no_fnmatch_line("*left out*")
 
