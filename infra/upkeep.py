@@ -4,8 +4,9 @@ Every run of dbt leaves small files, lists of deleted rows, old snapshots. What
 Trino is to do about it, table by table, is in `meta` in dbt_project.yml.
 
 dbt has priority. Rewriting a table makes a MERGE into it fail that began before
-the rewriting ended; so a table is rewritten while dbt is quiet, and that is
-called off when dbt begins.
+the rewriting ended. So a table is rewritten while dbt is quiet and under the lock
+that a fold takes, and the rewriting is canceled when dbt begins: a fold waits for
+the lock meanwhile.
 """
 
 import json
@@ -23,6 +24,7 @@ from urllib.parse import urlsplit
 
 import trino
 import typer
+import yaml
 from minio import Minio
 from rich.console import Console
 from rich.filesize import decimal
@@ -32,6 +34,7 @@ from trino.exceptions import Error, HttpError, TrinoQueryError
 from infra.command_line import print_error, run_command
 from infra.env import load_env
 from infra.errors import LakehouseError
+from infra.fold_lock import FoldLock
 from infra.paths import REPO
 from infra.services import trino_healthy
 
@@ -104,7 +107,7 @@ class Maintained:
 class TableMaintenance:
     """Trino, and the objects of its tables."""
 
-    def __init__(self, env: dict[str, str], **session: str) -> None:
+    def __init__(self, env: dict[str, str], silver: str = "silver", **session: str) -> None:
         if not trino_healthy(env):
             raise LakehouseError("Trino does not answer", "`make up` starts it")
         # As dbt, which owns the tables; the source distinguishes these queries from dbt's.
@@ -116,6 +119,7 @@ class TableMaintenance:
             session_properties=session,
         )
         self._seconds_left: float = MAX_WAIT_SECONDS
+        self._lock = FoldLock(self.query, "iceberg", silver, "upkeep")
         self._objects = Minio(
             urlsplit(env["S3_ENDPOINT"]).netloc,
             access_key=env["TRINO_S3_ACCESS_KEY"],
@@ -154,7 +158,8 @@ class TableMaintenance:
 
     def is_dbt_busy(self) -> bool:
         [[busy]] = self.query(
-            "select count(*) from system.runtime.queries where source like 'dbt-trino-%'"  # noqa: S608
+            f"{self._lock.mark}select count(*) from system.runtime.queries"  # noqa: S608
+            " where source like 'dbt-trino-%'"
             ' and coalesce("end", current_timestamp)'
             f" > current_timestamp - interval '{QUIET_SECONDS}' second"
         )
@@ -178,12 +183,13 @@ class TableMaintenance:
         """Run a statement that rewrites a table while dbt is idle; retry until it succeeds."""
         while True:
             self.wait_for_dbt()
-            try:
-                if self.is_done_before_dbt_begins(sql):
-                    return
-            except TrinoQueryError as error:
-                if error.error_name not in COMMIT_CONFLICTS:
-                    raise
+            with self._lock.attempt() as held:
+                try:
+                    if held and self.is_done_before_dbt_begins(sql):
+                        return
+                except TrinoQueryError as error:
+                    if error.error_name not in COMMIT_CONFLICTS:
+                        raise
             self._wait(QUIET_SECONDS)
 
     def is_done_before_dbt_begins(self, sql: str) -> bool:
@@ -320,7 +326,8 @@ def run(
             for sql in table.statements().values():
                 print(f"{sql};")
         return
-    client = TableMaintenance(env)
+    prefix = yaml.safe_load(variables or "{}").get("schema_prefix", "")
+    client = TableMaintenance(env, f"{prefix}silver")
     done = list(upkeep(client, tables))
     if done:
         out.print(report(done))

@@ -190,21 +190,23 @@ class SmallLake:
         self, *arguments: str, project: Path = DBT_PROJECT, **variables: object
     ) -> subprocess.CompletedProcess[str]:
         """Run dbt over this lake; `project` may be a changed copy of ours."""
-        return subprocess.run(
-            [
-                str(Path(sys.executable).with_name("dbt")),
-                "--no-use-colors",
-                *arguments,
-                *("--project-dir", str(project)),
-                *("--profiles-dir", str(project)),
-                *("--target-path", str(self.folder / "target")),
-                *("--log-path", str(self.folder / "logs")),
-                *("--vars", self.variables_with(**variables)),
-            ],
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        command = self.command(*arguments, project=project, **variables)
+        return subprocess.run(command, capture_output=True, text=True, check=False)
+
+    def command(
+        self, *arguments: str, project: Path = DBT_PROJECT, **variables: object
+    ) -> list[str]:
+        """The command line of `dbt`."""
+        return [
+            str(Path(sys.executable).with_name("dbt")),
+            "--no-use-colors",
+            *arguments,
+            *("--project-dir", str(project)),
+            *("--profiles-dir", str(project)),
+            *("--target-path", str(self.folder / "target")),
+            *("--log-path", str(self.folder / "logs")),
+            *("--vars", self.variables_with(**variables)),
+        ]
 
 
 @contextmanager

@@ -43,13 +43,17 @@ def tables(lake: SmallLake) -> list[DbtTable]:
 
 
 @pytest.fixture
-def impatient() -> TableMaintenance:
+def impatient(lake: SmallLake) -> TableMaintenance:
     """One that may drop what is of no use any more at once."""
     session = {f"iceberg.{what}_min_retention": "0s" for what in ("expire_snapshots", ORPHANS)}
-    return TableMaintenance(load_env(), **session)
+    return maintenance(lake, **session)
 
 
 ORPHANS = "remove_orphan_files"
+
+
+def maintenance(lake: SmallLake, **session: str) -> TableMaintenance:
+    return TableMaintenance(load_env(), f"{lake.prefix}silver", **session)
 
 
 def at_once(table: DbtTable) -> DbtTable:
@@ -226,7 +230,7 @@ def test_dbt_comes_first(lake: SmallLake, tables: list[DbtTable]) -> None:
     as_dbt(merge(lake, 1))
     thread = Thread(target=run)
     thread.start()
-    [done] = upkeep(TableMaintenance(load_env()), [replace(table, upkeep={"optimize": True})])
+    [done] = upkeep(maintenance(lake), [replace(table, upkeep={"optimize": True})])
     thread.join()
     assert (failed, done.problems) == ([], ())
     assert (done.after.data, done.after.deletes) == (partitions(lake), 0)
@@ -247,6 +251,6 @@ ENDLESS += " where a.n * b.n = c.n * d.n"
 
 def test_a_rewriting_is_called_off_when_dbt_begins(lake: SmallLake) -> None:
     as_dbt("select 1")
-    assert not TableMaintenance(load_env()).is_done_before_dbt_begins(ENDLESS)
+    assert not maintenance(lake).is_done_before_dbt_begins(ENDLESS)
     queries = f"from system.runtime.queries where query = '{ENDLESS}'"
     assert lake.query(f"select distinct error_code {queries}") == [["USER_CANCELED"]]

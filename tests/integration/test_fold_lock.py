@@ -1,0 +1,147 @@
+"""One fold at a time: however dbt is started, two runs do not fold at once."""
+
+import json
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+import trino
+
+from infra.fold_lock import FoldLock
+from tests.integration.small_lake import IMAGE, SmallLake, small_lake
+
+SILVER = ("build", "--select", "+silver", "--exclude-resource-type", "test", "unit_test")
+SCORE = "select credit_score from {}.loan_applications where application_id = 2"
+
+
+@pytest.fixture
+def lake() -> Iterator[SmallLake]:
+    with small_lake() as lake:
+        yield lake
+
+
+def query_as_dbt(sql: str) -> list[list[Any]]:
+    """Without dbt's source: it is another program that takes the lock."""
+    with trino.dbapi.connect(
+        os.environ["TRINO_HOST"], int(os.environ["TRINO_PORT"]), user="dbt", source="test"
+    ) as connection:
+        return list(connection.cursor().execute(sql).fetchall())
+
+
+def lock_of(lake: SmallLake) -> FoldLock:
+    return FoldLock(query_as_dbt, "iceberg", f"{lake.prefix}silver", "a test")
+
+
+def make_schema(lake: SmallLake) -> None:
+    location = f"s3://{os.environ['SILVER_BUCKET']}/_{lake.prefix}silver/"
+    query_as_dbt(f"create schema {lake.silver} with (location = '{location}')")
+
+
+@contextmanager
+def running(lake: SmallLake, wait_seconds: int = 35) -> Iterator[subprocess.Popen[str]]:
+    """A fold in a process of its own, which is killed at the end."""
+    with subprocess.Popen(
+        lake.command(*SILVER, fold_lock_wait_seconds=wait_seconds),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    ) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def wait_until(is_true: Callable[[], object]) -> None:
+    for _ in range(600):
+        if is_true():
+            return
+        time.sleep(0.1)
+    raise AssertionError("it did not happen in a minute")
+
+
+def statements_of_models(lake: SmallLake) -> list[list[Any]]:
+    """Begin and end of the statements with which each run wrote a model of the fold."""
+    return lake.query(
+        'select regexp_extract(query, \'"run": "([^"]+)\', 1) as run, min(created), max("end")'
+        " from system.runtime.queries"
+        ' where query like \'%"node_id": "model.loan_lakehouse.int_%\''
+        f" and query like '%{lake.prefix}silver%' and source like 'dbt-trino-%' group by 1"
+    )
+
+
+def is_held(lake: SmallLake) -> bool:
+    return bool(lake.query(f"show tables from {lake.silver} like 'fold_lock'"))
+
+
+def test_the_second_of_two_runs_waits_for_the_first(lake: SmallLake) -> None:
+    with running(lake, wait_seconds=600) as first:
+        wait_until(lambda: statements_of_models(lake))
+        second = lake.dbt(*SILVER, fold_lock_wait_seconds=600)
+        printed, _ = first.communicate()
+    assert (first.returncode, second.returncode) == (0, 0), printed + second.stdout
+    one, other = sorted(statements_of_models(lake), key=lambda run: run[1])
+    assert one[2] < other[1]
+    assert not is_held(lake)
+
+
+def test_a_run_that_cannot_have_the_lock_names_the_holder_and_changes_nothing(
+    lake: SmallLake,
+) -> None:
+    make_schema(lake)
+    with lock_of(lake).attempt() as held:
+        assert held
+        refused = lake.dbt(*SILVER, fold_lock_wait_seconds=0)
+        # What folds nothing needs no lock.
+        seed = lake.dbt("seed", fold_lock_wait_seconds=0)
+        with lock_of(lake).attempt() as held_twice:
+            assert not held_twice
+    assert refused.returncode == 2
+    assert "Another run is folding: a test, since 20" in refused.stdout
+    assert "Run dbt again when it has ended" in refused.stdout
+    assert seed.returncode == 0, seed.stdout
+    assert lake.query(f"show tables from {lake.silver}") == [["accepted_values"]]
+    with lock_of(lake).attempt() as held_again:
+        assert held_again
+
+
+def test_a_run_that_was_killed_locks_nobody_out(lake: SmallLake) -> None:
+    with running(lake) as killed:
+        wait_until(lambda: statements_of_models(lake))
+        killed.send_signal(signal.SIGKILL)
+        killed.wait()
+    assert is_held(lake)
+    again = lake.dbt(*SILVER, fold_lock_lease_seconds=2)
+    assert again.returncode == 0, again.stdout
+    assert lake.query(SCORE.format(lake.silver)) == [[702]]
+    assert not is_held(lake)
+
+
+def test_a_run_that_lost_the_lock_folds_no_further(lake: SmallLake) -> None:
+    with running(lake) as robbed:
+        wait_until(lambda: statements_of_models(lake))
+        query_as_dbt(f"drop table {lake.silver}.fold_lock")
+        with lock_of(lake).attempt() as held:
+            assert held
+            printed, _ = robbed.communicate()
+            assert is_held(lake)
+    assert robbed.returncode == 1
+    assert "This run has lost the lock to a test" in printed, printed
+    assert not lake.query(f"show tables from {lake.silver} like '%__progress'")
+
+
+def test_what_a_run_has_read_but_not_folded_in_is_read_again(lake: SmallLake) -> None:
+    assert lake.dbt(*SILVER).returncode == 0
+    image = {"application_id": 2, **IMAGE, "credit_score": 802}
+    lake.land_change(2, "u", 40, json.dumps(image))
+    names = [f"int_loan_applications__{name}" for name in ("landed", "progress")]
+    partly = lake.dbt("run", "--select", *names)
+    assert partly.returncode == 0, partly.stdout
+    assert lake.query(SCORE.format(lake.silver)) == [[702]]
+    assert lake.dbt(*SILVER).returncode == 0
+    assert lake.query(SCORE.format(lake.silver)) == [[802]]
