@@ -1,6 +1,5 @@
 """One fold at a time: however dbt is started, two runs do not fold at once."""
 
-import json
 import os
 import signal
 import subprocess
@@ -13,10 +12,27 @@ import pytest
 import trino
 
 from infra.fold_lock import FoldLock
-from tests.integration.small_lake import IMAGE, SmallLake, small_lake
+from tests.integration.small_lake import SmallLake, small_lake
 
 SILVER = ("build", "--select", "+silver", "--exclude-resource-type", "test", "unit_test")
 SCORE = "select credit_score from {}.loan_applications where application_id = 2"
+# A snapshot after those of the small lake.
+NEXT_MANIFEST = """
+insert into {bronze}.batch_snapshots
+select
+    'incremental-4', table_name, mode, lsn + 10, xmin, xmax, xip, '2026-01-03T20:00:00Z',
+    '2026-01-03T20:00:00Z', bigint '1', byte_count, date '2026-01-03'
+from {bronze}.batch_snapshots where snapshot_id = 'incremental-3'
+"""
+NEXT_ROW = """
+insert into {bronze}.loan_applications
+select
+    application_id, person_age, person_gender, person_education, person_income, person_emp_exp,
+    person_home_ownership, loan_amnt, loan_intent, loan_int_rate, loan_percent_income,
+    cb_person_cred_hist_length, 802, previous_loan_defaults_on_file, loan_status, created_at,
+    updated_at, 'incremental-4', _unreadable, date '2026-01-03'
+from {bronze}.loan_applications where application_id = 2 and _snapshot_id = 'incremental-3'
+"""
 
 
 @pytest.fixture
@@ -137,10 +153,10 @@ def test_a_run_that_lost_the_lock_folds_no_further(lake: SmallLake) -> None:
 
 def test_what_a_run_has_read_but_not_folded_in_is_read_again(lake: SmallLake) -> None:
     assert lake.dbt(*SILVER).returncode == 0
-    image = {"application_id": 2, **IMAGE, "credit_score": 802}
-    lake.land_change(2, "u", 40, json.dumps(image))
-    names = [f"int_loan_applications__{name}" for name in ("landed", "progress")]
-    partly = lake.dbt("run", "--select", *names)
+    lake.query(NEXT_MANIFEST.format(bronze=lake.bronze))
+    lake.query(NEXT_ROW.format(bronze=lake.bronze))
+    landed, progress = (f"int_loan_applications__{name}" for name in ("landed", "progress"))
+    partly = lake.dbt("run", "--select", "int_batch_snapshots__effective", landed, progress)
     assert partly.returncode == 0, partly.stdout
     assert lake.query(SCORE.format(lake.silver)) == [[702]]
     assert lake.dbt(*SILVER).returncode == 0
