@@ -168,7 +168,7 @@ def test_no_previous_default_is_ever_approved(desk: Desk) -> None:
 
 
 def test_decisions_follow_the_odds_of_the_application(desk: Desk) -> None:
-    """A draw just below the chance approves, one just above declines, whatever was before."""
+    """A draw just below the chance approves, one just above declines."""
     columns = (
         "application_id, previous_loan_defaults_on_file, loan_percent_income, loan_int_rate,"
         " person_income, person_home_ownership, loan_intent"
