@@ -134,6 +134,6 @@ progress as (
 -- depends_on: {{ ref('int_loan_applications__unreadable') }}
 select * from progress
 {% if not is_whole %}
-    -- Not all that has landed is folded in by this run: the next reads it again.
+    -- Not all that landed is folded in by this run: the next reads it again.
     where false
 {% endif %}
