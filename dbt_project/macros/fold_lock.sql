@@ -28,6 +28,11 @@
                     ~ ' ended; of a run that was killed, '
                     ~ var('fold_lock_lease_seconds') ~ ' seconds after its last statement'
                 ) }}
+            {%- elif holder and attempt == 0 -%}
+                {%- do log(
+                    'Waiting for another run that is folding: ' ~ holder.command ~ ', since '
+                    ~ holder.since, info=true
+                ) -%}
             {%- endif -%}
         {%- endfor -%}
     {%- endif -%}

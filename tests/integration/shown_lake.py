@@ -3,7 +3,9 @@
 import os
 import re
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from copy import copy
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -52,6 +54,18 @@ class ShownLake(SmallLake):
 
     def run(self) -> None:
         self.make_tables("--select", "+silver")
+
+    def run_twice_at_once(self) -> None:
+        """Two runs that start together: one waits for the other, and both succeed."""
+        fold = ("build", "--select", "+silver", "--exclude-resource-type", "test", "unit_test")
+        other = copy(self)
+        other.folder = self.folder / "other"
+        with ThreadPoolExecutor(2) as pool:
+            both = [
+                pool.submit(one.dbt, *fold, fold_lock_wait_seconds=600) for one in (self, other)
+            ]
+        for done in (one.result() for one in both):
+            assert done.returncode == 0, done.stdout
 
     def differences(self, silver: str, *, rejected: bool = True) -> list[Any]:
         names = Reconcile(

@@ -101,6 +101,7 @@ def test_the_second_of_two_runs_waits_for_the_first(lake: SmallLake) -> None:
         second = lake.dbt(*SILVER, fold_lock_wait_seconds=600)
         printed, _ = first.communicate()
     assert (first.returncode, second.returncode) == (0, 0), printed + second.stdout
+    assert "Waiting for another run that is folding: dbt build, since 20" in second.stdout
     one, other = sorted(statements_of_models(lake), key=lambda run: run[1])
     assert one[2] < other[1]
     assert not is_held(lake)
