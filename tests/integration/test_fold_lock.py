@@ -3,9 +3,12 @@
 import os
 import signal
 import subprocess
+import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -15,6 +18,7 @@ from infra.fold_lock import FoldLock
 from tests.integration.small_lake import SmallLake, small_lake
 
 SILVER = ("build", "--select", "+silver", "--exclude-resource-type", "test", "unit_test")
+WAITS = "Waiting for another run that is folding: a test, since 20"
 SCORE = "select credit_score from {}.loan_applications where application_id = 2"
 # A snapshot after those of the small lake.
 NEXT_MANIFEST = """
@@ -95,24 +99,51 @@ def is_held(lake: SmallLake) -> bool:
     return bool(lake.query(f"show tables from {lake.silver} like 'fold_lock'"))
 
 
-def test_the_second_of_two_runs_waits_for_the_first(lake: SmallLake) -> None:
-    with running(lake, wait_seconds=600) as first:
-        wait_until(lambda: statements_of_models(lake))
-        second = lake.dbt(*SILVER, fold_lock_wait_seconds=600)
-        printed, _ = first.communicate()
-    assert (first.returncode, second.returncode) == (0, 0), printed + second.stdout
-    assert "Waiting for another run that is folding: dbt build, since 20" in second.stdout
-    one, other = sorted(statements_of_models(lake), key=lambda run: run[1])
-    assert one[2] < other[1]
+@contextmanager
+def held_by_a_test(lake: SmallLake) -> Iterator[None]:
+    """The lock, by a holder that shows Trino all the time that it lives."""
+    lock, ended = lock_of(lake), threading.Event()
+
+    def show_life() -> None:
+        while not ended.wait(0.5):
+            query_as_dbt(f"{lock.mark}select 1")
+
+    with lock.attempt() as held, ThreadPoolExecutor(1) as pool:
+        assert held
+        life = pool.submit(show_life)
+        try:
+            yield
+        finally:
+            ended.set()
+            life.result()
+
+
+def test_a_second_run_waits_until_the_lock_is_released(lake: SmallLake) -> None:
+    make_schema(lake)
+    with running(lake, wait_seconds=600) as second:
+        assert second.stdout
+        with held_by_a_test(lake):
+            assert any(WAITS in line for line in second.stdout)
+        printed, _ = second.communicate()
+    assert second.returncode == 0, printed
+    assert lake.query(SCORE.format(lake.silver)) == [[702]]
     assert not is_held(lake)
+
+
+def test_two_runs_do_not_fold_at_once(lake: SmallLake) -> None:
+    same_lake = replace(lake, folder=lake.folder / "other")
+    with running(lake, wait_seconds=600) as one, running(same_lake, wait_seconds=600) as other:
+        printed = [run.communicate()[0] for run in (one, other)]
+    assert (one.returncode, other.returncode) == (0, 0), printed
+    first, second = sorted(statements_of_models(lake), key=lambda run: run[1])
+    assert first[2] < second[1]
 
 
 def test_a_run_that_cannot_have_the_lock_names_the_holder_and_changes_nothing(
     lake: SmallLake,
 ) -> None:
     make_schema(lake)
-    with lock_of(lake).attempt() as held:
-        assert held
+    with held_by_a_test(lake):
         refused = lake.dbt(*SILVER, fold_lock_wait_seconds=0)
         # What folds nothing needs no lock.
         seed = lake.dbt("seed", fold_lock_wait_seconds=0)
