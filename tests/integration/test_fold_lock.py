@@ -130,6 +130,7 @@ def test_a_second_run_waits_until_the_lock_is_released(lake: SmallLake) -> None:
     assert not is_held(lake)
 
 
+@pytest.mark.slow
 def test_two_runs_do_not_fold_at_once(lake: SmallLake) -> None:
     same_lake = replace(lake, folder=lake.folder / "other")
     with running(lake, wait_seconds=600) as one, running(same_lake, wait_seconds=600) as other:
