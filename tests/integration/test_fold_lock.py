@@ -1,5 +1,6 @@
 """One fold at a time: however dbt is started, two runs do not fold at once."""
 
+import json
 import os
 import signal
 import subprocess
@@ -172,15 +173,15 @@ def test_a_run_that_was_killed_locks_nobody_out(lake: SmallLake) -> None:
 
 
 def test_a_run_that_lost_the_lock_folds_no_further(lake: SmallLake) -> None:
+    other = json.dumps({"command": "a test", "run": "other", "since": "2026-01-01T00:00:00+00:00"})
     with running(lake) as robbed:
         wait_until(lambda: statements_of_models(lake))
-        query_as_dbt(f"drop table {lake.silver}.fold_lock")
-        with lock_of(lake).attempt() as held:
-            assert held
-            printed, _ = robbed.communicate()
-            assert is_held(lake)
+        # In one statement: at no moment is there no holder.
+        query_as_dbt(f"comment on table {lake.silver}.fold_lock is '{other}'")
+        printed, _ = robbed.communicate()
     assert robbed.returncode == 1
-    assert "This run has lost the lock to a test" in printed, printed
+    assert "This run has lost the lock to a test, other" in printed, printed
+    assert is_held(lake)
     assert not lake.query(f"show tables from {lake.silver} like '%__progress'")
 
 
