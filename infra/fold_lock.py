@@ -63,7 +63,7 @@ class FoldLock:
         )
         self._query(f"create table if not exists {self._table} (unused boolean) comment '{holder}'")
         found = self._holder()
-        if found and found["run"] != self._run and self._is_void(found):
+        if found and found["run"] != self._run and self._is_expired(found):
             self._break(found)
         return found is not None and found["run"] == self._run
 
@@ -79,14 +79,14 @@ class FoldLock:
         )
         return json.loads(rows[0][0]) if rows else None
 
-    def _is_void(self, holder: dict[str, str]) -> bool:
+    def _is_expired(self, holder: dict[str, str]) -> bool:
         lease = f"interval '{LEASE_SECONDS}' second"
-        [[void]] = self._query(
+        [[expired]] = self._query(
             f"select from_iso8601_timestamp('{holder['since']}') < current_timestamp - {lease}"
             f" and not exists ({statements_of(holder)}"
             f" and last_heartbeat > current_timestamp - {lease})"
         )
-        return bool(void)
+        return bool(expired)
 
     def _break(self, holder: dict[str, str]) -> None:
         """End what Trino still does for the holder, and then its lock."""

@@ -5,7 +5,7 @@
     The lock is a table without rows. Trino creates it once or not at all, and its
     comment names the run that holds it. A run takes the lock on-run-start and
     releases it on-run-end; each model of the fold checks that its run still has
-    it. A run that was killed leaves the lock behind: it is void once Trino has
+    it. A run that was killed leaves the lock behind: it expires once Trino has
     had no statement of that run for `fold_lock_lease_seconds`.
 #}
 {% macro take_fold_lock() -%}
@@ -18,7 +18,7 @@
             {%- set holder = fold_lock_holder() -%}
             {%- if holder and holder.run == this_run() -%}
                 {%- break -%}
-            {%- elif holder and is_void(holder) -%}
+            {%- elif holder and is_expired(holder) -%}
                 {#- Another run may have taken it just now; that run's next check finds out. -#}
                 {%- do break_fold_lock(holder) -%}
             {%- elif holder and waited >= var('fold_lock_wait_seconds') -%}
@@ -38,7 +38,7 @@
     {%- endif -%}
 {%- endmacro %}
 
-{# Before each model of a fold: a run that stood still for too long has lost the lock. #}
+{# Before each model of a fold: a run that sent no statement for too long has lost the lock. #}
 {% macro check_fold_lock() -%}
     {%- if execute and is_a_fold() -%}
         {%- set holder = fold_lock_holder() -%}
@@ -109,7 +109,7 @@
 {%- endmacro %}
 
 {# Whether the holder is gone: nothing has waited for a statement of it for the lease. #}
-{% macro is_void(holder) -%}
+{% macro is_expired(holder) -%}
     {%- set lease = "interval '" ~ var('fold_lock_lease_seconds') ~ "' second" -%}
     {{ return(value_of(
         "select from_iso8601_timestamp('" ~ holder.since ~ "') < current_timestamp - " ~ lease

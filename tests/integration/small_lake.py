@@ -120,6 +120,9 @@ IMAGE = {
 }
 
 
+WITHOUT_TESTS = ("--exclude-resource-type", "test", "unit_test")
+
+
 @dataclass
 class SmallLake:
     folder: Path  # for what dbt leaves behind
@@ -181,9 +184,9 @@ class SmallLake:
             }
         )
 
-    def make_tables(self, *selection: str) -> None:
+    def make_tables(self, *selection: str, **variables: int) -> None:
         """Run seeds and models, without their tests; they must succeed."""
-        build = self.dbt("build", "--exclude-resource-type", "test", "unit_test", *selection)
+        build = self.dbt("build", *WITHOUT_TESTS, *selection, project=DBT_PROJECT, **variables)
         assert build.returncode == 0, build.stdout
 
     def dbt(

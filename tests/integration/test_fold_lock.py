@@ -5,8 +5,7 @@ import os
 import signal
 import subprocess
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
@@ -16,9 +15,10 @@ import pytest
 import trino
 
 from infra.fold_lock import FoldLock
-from tests.integration.small_lake import SmallLake, small_lake
+from tests.integration.changes import eventually
+from tests.integration.small_lake import WITHOUT_TESTS, SmallLake, small_lake
 
-SILVER = ("build", "--select", "+silver", "--exclude-resource-type", "test", "unit_test")
+SILVER = ("build", "--select", "+silver", *WITHOUT_TESTS)
 WAITS = "Waiting for another run that is folding: a test, since 20"
 SCORE = "select credit_score from {}.loan_applications where application_id = 2"
 # A snapshot after those of the small lake.
@@ -78,14 +78,6 @@ def running(lake: SmallLake, wait_seconds: int = 35) -> Iterator[subprocess.Pope
             process.kill()
 
 
-def wait_until(is_true: Callable[[], object]) -> None:
-    for _ in range(600):
-        if is_true():
-            return
-        time.sleep(0.1)
-    raise AssertionError("it did not happen in a minute")
-
-
 def statements_of_models(lake: SmallLake) -> list[list[Any]]:
     """Begin and end of the statements with which each run wrote a model of the fold."""
     return lake.query(
@@ -102,21 +94,21 @@ def is_held(lake: SmallLake) -> bool:
 
 @contextmanager
 def held_by_a_test(lake: SmallLake) -> Iterator[None]:
-    """The lock, by a holder that shows Trino all the time that it lives."""
+    """The lock, by a holder that sends Trino a statement twice a second."""
     lock, ended = lock_of(lake), threading.Event()
 
-    def show_life() -> None:
+    def send_heartbeats() -> None:
         while not ended.wait(0.5):
             query_as_dbt(f"{lock.mark}select 1")
 
     with lock.attempt() as held, ThreadPoolExecutor(1) as pool:
         assert held
-        life = pool.submit(show_life)
+        heartbeats = pool.submit(send_heartbeats)
         try:
             yield
         finally:
             ended.set()
-            life.result()
+            heartbeats.result()
 
 
 def test_a_second_run_waits_until_the_lock_is_released(lake: SmallLake) -> None:
@@ -162,7 +154,7 @@ def test_a_run_that_cannot_have_the_lock_names_the_holder_and_changes_nothing(
 
 def test_a_run_that_was_killed_locks_nobody_out(lake: SmallLake) -> None:
     with running(lake) as killed:
-        wait_until(lambda: statements_of_models(lake))
+        eventually(lambda: statements_of_models(lake), "a model of the fold is built")
         killed.send_signal(signal.SIGKILL)
         killed.wait()
     assert is_held(lake)
@@ -174,12 +166,12 @@ def test_a_run_that_was_killed_locks_nobody_out(lake: SmallLake) -> None:
 
 def test_a_run_that_lost_the_lock_folds_no_further(lake: SmallLake) -> None:
     other = json.dumps({"command": "a test", "run": "other", "since": "2026-01-01T00:00:00+00:00"})
-    with running(lake) as robbed:
-        wait_until(lambda: statements_of_models(lake))
+    with running(lake) as loser:
+        eventually(lambda: statements_of_models(lake), "a model of the fold is built")
         # In one statement: at no moment is there no holder.
         query_as_dbt(f"comment on table {lake.silver}.fold_lock is '{other}'")
-        printed, _ = robbed.communicate()
-    assert robbed.returncode == 1
+        printed, _ = loser.communicate()
+    assert loser.returncode == 1
     assert "This run has lost the lock to a test, other" in printed, printed
     assert is_held(lake)
     assert not lake.query(f"show tables from {lake.silver} like '%__progress'")
