@@ -1,6 +1,7 @@
 """`python -m infra`: the commands that both runtimes share."""
 
 import os
+import time
 from typing import Annotated
 
 import typer
@@ -57,6 +58,20 @@ def prepare(service: str) -> None:
 def setup(service: str) -> None:
     """In a container: make what a running service lacks."""
     find_service(service).setup(inside())
+
+
+@app.command("await", hidden=True)
+def await_services(
+    names: Annotated[list[str] | None, typer.Argument(help="Healthy and set up.")] = None,
+    healthy: Annotated[list[str] | None, typer.Option(help="Healthy is enough.")] = None,
+) -> None:
+    """In a container: wait for services, by what they answer."""
+    env = inside()
+    for name in [*(healthy or []), *(names or [])]:
+        service, enough = find_service(name), name not in (names or [])
+        typer.echo(f"waiting for {name}")
+        while not (service.healthy(env) and (enough or service.is_set_up(env))):
+            time.sleep(1)
 
 
 def inside() -> dict[str, str]:

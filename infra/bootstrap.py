@@ -19,9 +19,12 @@ import trino
 from minio import Minio
 from minio.commonconfig import ENABLED, Filter
 from minio.credentials.providers import StaticProvider
+from minio.error import MinioException
 from minio.lifecycleconfig import Expiration, LifecycleConfig, Rule
 from minio.minioadmin import MinioAdmin
 from requests.adapters import HTTPAdapter
+from urllib3 import PoolManager
+from urllib3.exceptions import HTTPError
 from urllib3.util import Retry
 
 from infra.env import Env
@@ -74,17 +77,27 @@ def create_databases(env: Env) -> None:
         "postgres",
         ["-f", str(INFRA / "postgres/roles.sql")],
     )
-    user, password = env["METASTORE_DB_USER"], env["METASTORE_DB_PASSWORD"]
-    exists = psql(
-        env,
-        user,
-        password,
-        env["METASTORE_DB"],
-        ["-Atc", "select to_regclass('\"VERSION\"') is not null"],
-    )
-    if exists.strip() == "f":
+    if not has_metastore_tables(env):
         schema = f"{env['HIVE_HOME']}/{METASTORE_SCHEMA}"
-        psql(env, user, password, env["METASTORE_DB"], ["--single-transaction", "-f", schema])
+        psql_in_metastore(env, ["--single-transaction", "-f", schema])
+
+
+def has_databases(env: Env) -> bool:
+    """Whether create_databases has come to its end: the metastore's tables are its last step."""
+    try:
+        return has_metastore_tables(env)
+    except LakehouseError:  # there is no such user yet, or no database
+        return False
+
+
+def has_metastore_tables(env: Env) -> bool:
+    exists = "select to_regclass('\"VERSION\"') is not null"
+    return psql_in_metastore(env, ["-Atc", exists]).strip() == "t"
+
+
+def psql_in_metastore(env: Env, arguments: list[str]) -> str:
+    user, password = env["METASTORE_DB_USER"], env["METASTORE_DB_PASSWORD"]
+    return psql(env, user, password, env["METASTORE_DB"], arguments)
 
 
 def format_kafka(env: Env) -> None:
@@ -147,6 +160,21 @@ def create_buckets(env: Env) -> None:
         has = json.loads(admin.user_info(access_key)).get("policyName", "").split(",")
         if missing := [policy for policy in policies if policy not in has]:
             admin.attach_policy(missing, access_key)
+
+
+def has_buckets(env: Env) -> bool:
+    """Whether create_buckets has come to its end: its last user sees the bucket of its policy."""
+    *_, last = MINIO_USERS
+    user = StaticProvider(env[f"{last}_S3_ACCESS_KEY"], env[f"{last}_S3_SECRET_KEY"])
+    endpoint = f"{env['MINIO_HOST']}:{env['MINIO_PORT']}"
+    once = PoolManager(retries=False, timeout=5)  # who waits asks again
+    client = Minio(
+        endpoint, credentials=user, secure=False, region=env["S3_REGION"], http_client=once
+    )
+    try:
+        return bool(client.bucket_exists(env[f"{last}_BUCKET"]))
+    except (MinioException, HTTPError):
+        return False
 
 
 def create_schemas(env: Env) -> None:

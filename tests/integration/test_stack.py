@@ -70,12 +70,13 @@ def supervisor_of(env_file: Path, monkeypatch: pytest.MonkeyPatch) -> Supervisor
     return Supervisor(environment())
 
 
-def test_all_services_are_healthy(stack: Settings) -> None:
+def test_all_services_are_healthy_and_set_up(stack: Settings) -> None:
     env = environment()
     for service in SERVICES:
         if not service.by_name:
             # As `make up` does: one attempt has short timeouts, since it is repeated.
             wait_until(partial(service.healthy, env), service.name)
+            assert service.is_set_up(env), service.name
 
 
 def test_a_second_up_changes_nothing(stack: Settings) -> None:
