@@ -145,6 +145,24 @@ reconcile: $(VENV) ## Compare silver with the source; exit 1 with the first keys
 bench: $(VENV) $(AIRFLOW_VENV) $(BENCH_VENV) ## Measure landing, dbt and start-up; print ratios, write JSON [ROWS="45000 1000000" PARTS="landing dbt"]
 	@.venv/bin/python -m tests.bench
 
+#-------- Cluster
+
+# A context must be given: no cluster is meant by accident.
+K8S = $(or $(K8S_CONTEXT),$(error name a context of your kubeconfig: make $@ K8S_CONTEXT=...)) \
+  $(if $(NAMESPACE), --namespace $(NAMESPACE))
+
+.PHONY: k8s-up
+k8s-up: $(VENV) ## Install or upgrade the lakehouse on Kubernetes; asks first [K8S_CONTEXT=... VALUES=local NAMESPACE=lakehouse]
+	@.venv/bin/python -m infra.kubernetes up --context $(K8S) $(if $(VALUES),--values $(VALUES)) $(K8S_OPTIONS)
+
+.PHONY: k8s-status
+k8s-status: $(VENV) ## Show pods, set-up steps and volumes [K8S_CONTEXT=... NAMESPACE=lakehouse]
+	@.venv/bin/python -m infra.kubernetes status --context $(K8S)
+
+.PHONY: k8s-down
+k8s-down: $(VENV) ## Uninstall the lakehouse; volumes and passwords stay; asks first [K8S_CONTEXT=... NAMESPACE=lakehouse]
+	@.venv/bin/python -m infra.kubernetes down --context $(K8S)
+
 #-------- Develop
 
 .PHONY: test
@@ -162,6 +180,10 @@ test-unit: $(VENV) $(AIRFLOW_VENV) ## Run the tests that need no service
 .PHONY: test-docker
 test-docker: $(VENV) ## Build the images, run the demo in containers; needs an engine, or root to start one
 	@.venv/bin/pytest tests/docker
+
+.PHONY: test-chart
+test-chart: $(VENV) ## Run the tests of the Helm chart, which need no cluster [BUILD_TOOLS=0]
+	@.venv/bin/pytest tests/kubernetes
 
 .PHONY: drill
 drill: $(VENV) $(AIRFLOW_VENV) ## Kill and starve services while changes stream; check that nothing is lost or repeated [FAULTS=100]
@@ -190,9 +212,9 @@ lock: $(VENV) ## Lock what infra/versions.toml and pyproject.toml say (for maint
 .PHONY: help
 help: ## List these targets
 	@awk -F ':.*## ' \
-	  'NR == FNR { if (/^[a-z-]+:.*## / && length($$1) > width) width = length($$1); next } \
+	  'NR == FNR { if (/^[a-z0-9-]+:.*## / && length($$1) > width) width = length($$1); next } \
 	   /^#--------/ { print "\n" substr($$0, 11) } \
-	   /^[a-z-]+:.*## / { printf "  \033[36m%-*s\033[0m  %s\n", width, $$1, $$2 }' Makefile Makefile
+	   /^[a-z0-9-]+:.*## / { printf "  \033[36m%-*s\033[0m  %s\n", width, $$1, $$2 }' Makefile Makefile
 
 #---- set-up
 

@@ -1,4 +1,4 @@
-"""All tests but the unit tests and those in containers run on a real stack of their own.
+"""Tests run on a real stack of their own, but the unit tests and those of other runtimes.
 
 While you write tests, `pytest --keep-stack` reuses it and leaves it running.
 """
@@ -17,7 +17,7 @@ from tests.stack import own_stack
 
 pytest_plugins = ["tests.budget", "tests.folder_times"]
 
-WITHOUT_STACK = {REPO / "tests/unit", REPO / "tests/docker"}
+WITHOUT_STACK = {REPO / "tests/unit", REPO / "tests/docker", REPO / "tests/kubernetes"}
 
 # Shorter than for users, for whom infra/airflow/airflow.cfg has minutes.
 FAST_AIRFLOW_RETRIES = {

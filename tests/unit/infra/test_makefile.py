@@ -34,11 +34,11 @@ def test_no_option_has_the_name_of_a_variable_of_make() -> None:
 def test_help_lists_every_described_target_aligned_and_in_groups() -> None:
     shown = subprocess.check_output(["make", "help"], cwd=REPO, text=True)
     plain = re.sub(r"\x1b\[\d*m", "", shown).splitlines()
-    listed = [match for line in plain if (match := re.match(r"  ([a-z-]+) +(?=\S)", line))]
-    described = re.findall(r"^([a-z-]+):.*## ", MAKEFILE, re.MULTILINE)
+    listed = [match for line in plain if (match := re.match(r"  ([a-z0-9-]+) +(?=\S)", line))]
+    described = re.findall(r"^([a-z0-9-]+):.*## ", MAKEFILE, re.MULTILINE)
     assert [match[1] for match in listed] == described
     assert {match.end() for match in listed} == {max(map(len, described)) + 4}
-    assert {line for line in plain if re.match(r"\w", line)} == {"Run", "Use", "Develop"}
+    assert {line for line in plain if re.match(r"\w", line)} == {"Run", "Use", "Cluster", "Develop"}
 
 
 def test_sql_is_asked_as_the_user_that_is_named(tmp_path: Path) -> None:
