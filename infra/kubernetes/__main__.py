@@ -12,6 +12,7 @@ import typer
 
 from infra.command_line import run_command
 from infra.errors import LakehouseError
+from infra.images import images as all_images
 from infra.kubernetes.package import NAMESPACE, VALUES, package, values_files
 from infra.provision import program_folder, provision
 
@@ -106,6 +107,13 @@ def template(
     """Print what `up` would install. Its secrets are made up: no cluster is asked."""
     with chart_with(values, files, sets, more) as arguments:
         call(helm(), "template", RELEASE, *arguments, f"--namespace={namespace}")
+
+
+@app.command()
+def images() -> None:
+    """Print the images that you build and push: the others are in public registries."""
+    ours = [image for image in all_images().values() if image.startswith("loan-lakehouse/")]
+    typer.echo("\n".join(ours))
 
 
 @app.command()

@@ -11,20 +11,20 @@ from infra.images import images
 from infra.paths import INFRA, REPO
 from infra.services import SERVICES, Service
 
-# The folders of infra/ that containers see, each as one ConfigMap. In those that have Python
-# code, too, these files only.
+# The folders of infra/ that containers see, each as one ConfigMap, and their files: in a folder
+# that has Python code, too, these only.
 CONFIGURATION = {
     "postgres": ("*",),
-    "minio": ("policies/*",),
+    "minio/policies": ("*",),
     "hive": ("*",),
     "trino": ("*", "catalog/*"),
     "kafka": ("*",),
     "debezium": ("*",),
     "mlflow": ("serve.py",),
     "airflow": ("airflow.cfg",),
-    "native": ("bin/*",),
+    "native/bin": ("*",),
     "docker": ("healthy", "kafka"),
-    "kubernetes": ("scripts/*",),
+    "kubernetes/scripts": ("*",),
 }
 # Where things are in our images, and in others as the chart mounts them.
 PLACES = {"REPO": "/lakehouse", "INFRA": "/lakehouse/infra", "LAKEHOUSE_STATE": "/state"}

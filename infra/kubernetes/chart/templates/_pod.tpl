@@ -57,14 +57,8 @@ env:
 {{- range .configuration }}
 {{- if eq . "airflow" }}
 - {name: infra-airflow, mountPath: /lakehouse/infra/airflow/airflow.cfg, subPath: airflow.cfg, readOnly: true}
-{{- else if eq . "native" }}
-- {name: infra-native, mountPath: /lakehouse/infra/native/bin, subPath: bin, readOnly: true}
-{{- else if eq . "minio" }}
-- {name: infra-minio, mountPath: /lakehouse/infra/minio/policies, subPath: policies, readOnly: true}
-{{- else if eq . "kubernetes" }}
-- {name: infra-kubernetes, mountPath: /lakehouse/infra/kubernetes/scripts, subPath: scripts, readOnly: true}
 {{- else }}
-- {name: infra-{{ . }}, mountPath: /lakehouse/infra/{{ . }}, readOnly: true}
+- {name: infra-{{ replace "/" "-" . }}, mountPath: /lakehouse/infra/{{ . }}, readOnly: true}
 {{- end }}
 {{- end }}
 {{- range $number, $path := .scratch }}
@@ -91,9 +85,10 @@ env:
   emptyDir: {medium: Memory, sizeLimit: {{ . }}}
 {{- end }}
 {{- range $folder := .workload.configuration }}
-- name: infra-{{ $folder }}
+{{- $name := printf "infra-%s" (replace "/" "-" $folder) }}
+- name: {{ $name }}
   configMap:
-    name: infra-{{ $folder }}
+    name: {{ $name }}
     defaultMode: 0555
     items:
       {{- range index $root.Values.configuration $folder }}
