@@ -129,8 +129,8 @@ def up(  # noqa: PLR0913, PLR0917 (options)
 ) -> None:
     """Install or upgrade the lakehouse, and wait until it is ready. Names the cluster and asks."""
     with chart_with(values, files, sets, more) as arguments:
-        program = helm()
         confirm(f"Install the lakehouse with the values `{values}`?", context, namespace, yes)
+        program = helm()
         text = NAMESPACE.read_text().replace(f"name: {RELEASE}", f"name: {namespace}")
         apply = [kubectl(), f"--context={context}", "apply", "--filename=-"]
         if code := subprocess.run(apply, input=text, text=True, check=False).returncode:
@@ -151,10 +151,9 @@ def status(context: Context, namespace: Namespace = RELEASE) -> None:
 @app.command()
 def down(context: Context, namespace: Namespace = RELEASE, yes: Yes = False) -> None:
     """Uninstall the lakehouse; its volumes and its Secret stay. Names the cluster and asks."""
-    program = helm()
     confirm("Uninstall the lakehouse? Its data stay.", context, namespace, yes)
     target = [f"--kube-context={context}", f"--namespace={namespace}"]
-    call(program, "uninstall", RELEASE, *target, "--ignore-not-found", "--wait")
+    call(helm(), "uninstall", RELEASE, *target, "--ignore-not-found", "--wait")
 
 
 if __name__ == "__main__":

@@ -18,7 +18,12 @@ LINK = re.compile(r"\]\(([^)#\s]+)(?:#([^)]*))?\)")
 HEADING = re.compile(r"^#+ (.*)", re.MULTILINE)
 TARGET = re.compile(r"^([a-z0-9-]+):", re.MULTILINE)
 # The commands that are typer's: a page may name any of their subcommands and options.
-APPS = {"ingestion": "ingestion.cli", "ml": "ml.cli", "infra.airflow": "infra.airflow.__main__"}
+APPS = {
+    "ingestion": "ingestion.cli",
+    "ml": "ml.cli",
+    "infra.airflow": "infra.airflow.__main__",
+    "infra.kubernetes": "infra.kubernetes.__main__",
+}
 # Marked blocks run on a lake: these commands only read it.
 READ_ONLY = (
     "make status",
