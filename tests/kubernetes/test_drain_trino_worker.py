@@ -1,6 +1,6 @@
 """A Trino worker that is to stop is told so, and has the time that its tasks need.
 
-On a server that answers as Trino does: what Trino itself does is not tested here.
+On a server that answers as Trino does.
 """
 
 import subprocess
