@@ -390,7 +390,7 @@ MEGABYTES = {
     "debezium": 5,
     "chromium": 70,
     "compose": 150,
-    "helm": 150,
+    "helm": 110,
     "airflow": 90,
     "mlflow": 140,
     **dict.fromkeys(OLDER_SERVERS, 15),
