@@ -3,12 +3,15 @@
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import yaml
 
+from infra.kubernetes.package import VALUES, values_files
+
 Document = dict[str, Any]
-CHOICES = ("local", "gke", "gke-managed")
+CHOICES = tuple(VALUES)
 # Services that only start by name are in these tests, too; Cloud SQL has an address.
 ALL = ("workloads.features.enabled=true", "workloads.scoring.enabled=true")
 CLOUD_SQL = "10.9.8.7"
@@ -47,8 +50,7 @@ def render(helm: str, chart: str, choice: str, *sets: str) -> Release:
 
 
 def run_helm(helm: str, command: str, choice: str, chart: str, *sets: str) -> str:
-    files = {"gke-managed": ["gke", "gke-managed"]}.get(choice, [choice])
-    arguments = [f"--values={chart}/values/{file}.yaml" for file in files]
+    arguments = [f"--values={file}" for file in values_files(Path(chart), choice)]
     if choice == "gke-managed":
         arguments.append(f"--set=external.postgres.host={CLOUD_SQL}")
     named = ["lakehouse"] if command == "template" else []

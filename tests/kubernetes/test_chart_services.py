@@ -122,3 +122,13 @@ def test_the_scoring_server_is_ready_when_it_can_decide(release: Release) -> Non
     container = release.serving()["scoring"]
     assert container["livenessProbe"]["httpGet"]["path"] == "/health"
     assert container["readinessProbe"]["httpGet"]["path"] == "/ready"
+
+
+def test_more_arguments_come_after_those_that_a_service_needs(helm: str, chart: str) -> None:
+    """Of equal ones Java and Trino take the last."""
+    few, more = (
+        render(helm, chart, choice).serving()["trino-worker"]["args"] for choice in ("local", "gke")
+    )
+    assert "-Dcoordinator=false" in few
+    assert more[: len(few)] == few
+    assert any(one.startswith("-Xmx") for one in more[len(few) :])

@@ -39,7 +39,7 @@ imagePullPolicy: {{ .root.Values.imagePullPolicy }}
 {{- with $container.command }}
 command: {{ toJson . }}
 {{- end }}
-{{- with $container.args }}
+{{- with concat ($container.args | default list) ($container.moreArgs | default list) }}
 args: {{ toJson . }}
 {{- end }}
 {{- with $container.workingDir }}
