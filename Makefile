@@ -20,6 +20,7 @@ RUNTIME := $(or $(call setting,RUNTIME),$(ENGINE),native)
 # `make up AIRFLOW=0` leaves Airflow out until `make up AIRFLOW=1`.
 AIRFLOW := $(or $(call setting,AIRFLOW),1)
 MLFLOW := $(or $(call setting,MLFLOW),1)
+FLINK := $(or $(call setting,FLINK),1)
 
 CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/loan-lakehouse
 UV_VERSION := $(shell sed -n 's/^uv = "\(.*\)"/\1/p' infra/versions.toml)
@@ -38,9 +39,11 @@ LAKEHOUSE := .venv/bin/python -m infra
 STACK := .venv/bin/python -m infra.$(RUNTIME)
 # Stored before anything starts; a service that is named is started in any case.
 chosen = $(filter command,$(firstword $(origin $(1))))
-CHOICE = $(if $(call chosen,AIRFLOW),--airflow=$(AIRFLOW)) $(if $(call chosen,MLFLOW),--mlflow=$(MLFLOW))
+CHOICE = $(if $(call chosen,AIRFLOW),--airflow=$(AIRFLOW)) $(if $(call chosen,MLFLOW),--mlflow=$(MLFLOW)) \
+  $(if $(call chosen,FLINK),--flink=$(FLINK))
 STORE_CHOICE = $(if $(strip $(CHOICE)),$(LAKEHOUSE) env $(strip $(CHOICE)))
-WITHOUT = $(if $(filter 0,$(AIRFLOW)),--without airflow) $(if $(filter 0,$(MLFLOW)),--without mlflow)
+WITHOUT = $(if $(filter 0,$(AIRFLOW)),--without airflow) $(if $(filter 0,$(MLFLOW)),--without mlflow) \
+  $(if $(filter 0,$(FLINK)),--without flink)
 WHICH = $(or $(SERVICE),$(strip $(WITHOUT)))
 # Targets that inspect or stop a running stack never change its environment.
 IF_SET_UP := [ -e $(VENV) ] || { echo "nothing is set up here: make up"; exit 0; };
@@ -51,11 +54,11 @@ ACTIVATE := source infra/activate.sh
 .PHONY: demo
 demo: export DEMO_BEGAN := $(shell date +%s)
 demo: $(if $(filter docker,$(RUNTIME)),up,$(VENV)) ## Run everything once, source to features, and print a summary [LOAN_CSV=file ROWS=45000 AIRFLOW=0 MODEL=0]
-	@$(LAKEHOUSE) env --airflow=$(AIRFLOW) --mlflow=$(MLFLOW)
+	@$(LAKEHOUSE) env --airflow=$(AIRFLOW) --mlflow=$(MLFLOW) --flink=$(FLINK)
 	@$(ACTIVATE) && RUNTIME=$(RUNTIME) python -m demo
 
 .PHONY: up
-up: $(VENV) ## Start the services; download what is missing first [AIRFLOW=0 SERVICE=trino RUNTIME=docker]
+up: $(VENV) ## Start the services; download what is missing first [AIRFLOW=0 FLINK=0 SERVICE=trino RUNTIME=docker]
 	@$(STORE_CHOICE)
 	@$(STACK) up $(WHICH)
 

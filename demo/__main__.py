@@ -7,7 +7,7 @@ Natively, Airflow and MLflow are installed and started in the background, for th
 need them.
 LOAN_CSV=file loads the real applications; otherwise the generator makes ROWS of them.
 With AIRFLOW=0 everything is done by hand. A model is trained last: MODEL=0 leaves it out, and so
-does MLFLOW=0.
+does MLFLOW=0. FLINK=0 leaves Flink out.
 """
 
 import argparse
@@ -105,7 +105,8 @@ def start_lake(background: Background, with_airflow: bool, with_mlflow: bool) ->
     env = load_env()
     if in_containers(env):
         return [NO_SCHEDULE] if with_airflow else []
-    services = " ".join(service.name for service in choose_services(None, ["airflow", "mlflow"]))
+    later = ["airflow", "mlflow", *([] if env["FLINK"] != "0" else ["flink"])]
+    services = " ".join(service.name for service in choose_services(None, later))
     if with_mlflow and not mlflow_healthy(env):
         background.submit("MLflow's environment", "python -m infra provision mlflow")
     steps = [Step("start", "start the lake's services", f"python -m infra.native up {services}")]
@@ -147,7 +148,7 @@ def main() -> None:
         with_mlflow = False
     with Background(Path(env["LAKEHOUSE_STATE"], "logs/airflow-setup.log")) as background:
         first = start_lake(background, with_airflow, with_mlflow)
-        lake, stream = lake_steps(), stream_steps(with_airflow)
+        lake, stream = lake_steps(), stream_steps(with_airflow, env["FLINK"] != "0")
         model = MODEL if with_mlflow else []
         demo = Demo(len(first) + len(lake) + len(stream) + len(model), background)
         demo.run(first)

@@ -47,7 +47,7 @@ def lake_steps() -> list[Step]:
     ]
 
 
-def stream_steps(with_airflow: bool) -> list[Step]:
+def stream_steps(with_airflow: bool, with_flink: bool) -> list[Step]:
     """Changes in the source, from the stream to the features."""
     return [
         Step(
@@ -60,6 +60,7 @@ def stream_steps(with_airflow: bool) -> list[Step]:
             "how long until a query sees a change?",
             "python -m ingestion source probe --times 5",
         ),
+        *([ONLINE] if with_flink else []),
         Step("stream", "wait until all of it has landed", "python -m ingestion stream wait"),
         *([PIPELINES] if with_airflow else WITHOUT_AIRFLOW),
         Step("features", "is what is served gold?", "python -O -m feast_repo.consistency"),
@@ -73,6 +74,11 @@ def stream_steps(with_airflow: bool) -> list[Step]:
 
 
 BUILD = Step("silver, gold", "build and test the tables", "dbt build", "dbt_project")
+ONLINE = Step(
+    "online",
+    "how long until the online store has a change? Flink writes it, before dbt runs",
+    "python -m streaming probe --times 5",
+)
 RECONCILE = Step("reconcile", "is silver the source?", "python -m ingestion reconcile")
 PAUSE = "python -m infra.airflow pause"
 NO_SCHEDULE = Step("pipelines", "switch off the schedules of an earlier demo", PAUSE)

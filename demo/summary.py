@@ -27,6 +27,7 @@ COUNTS = {
 NEXT_STEPS = """
 Where to look
   stream     make stream-status
+  Flink      http://{FLINK_HOST}:{FLINK_PORT}, or python -m streaming status
   Trino      http://{TRINO_HOST}:{TRINO_PORT}  (user name: admin)
   Airflow    http://{AIRFLOW_HOST}:{AIRFLOW_PORT}  (AIRFLOW_ADMIN_USER and _PASSWORD in {env_file})
   MLflow     make up, then http://{MLFLOW_HOST}:{MLFLOW_PORT}

@@ -3,7 +3,8 @@
 It compares checksums of 64 keys at a time, so that it finds every difference: a change, a
 late one, a deletion and a rejected application. It keeps no watermark. The rows go from
 Trino into COPY as text; one transaction replaces all differing rows of all views, so that
-no reader sees half of it.
+no reader sees half of it. With them it notes up to which offset of the stream gold has
+everything: newer rows that Flink streamed stay valid (feast_repo/streamed.py).
 """
 
 import argparse
@@ -33,6 +34,7 @@ from feast_repo.store import (
     run,
     trino_cursor,
 )
+from feast_repo.streamed import FoldedOffset, streamed_of
 from feast_repo.typed_postgres import ROW_HASH, columns, key_column, table_name
 
 BUCKET_BITS = 6
@@ -40,6 +42,7 @@ BUCKET_BITS = 6
 # too long.
 MAX_BUCKETS = 10_000
 BATCH_ROWS = 1_000
+FOLDED_OFFSETS = "folded_offsets"
 # Feast's registry never deletes the times of materialisations: one an hour is enough.
 RECORD_EVERY = timedelta(hours=1)
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -139,6 +142,13 @@ def pin(project: str, views: list[FeatureView], cursor: trino.dbapi.Cursor) -> l
     return [View(project, view, snapshots[number]) for number, view in enumerate(views)]
 
 
+def folded_offsets(views: list[FeatureView], cursor: trino.dbapi.Cursor) -> list[FoldedOffset]:
+    """How far gold is in the stream. dbt builds it after the features: read it before them."""
+    catalog, schema, _ = current_table(views[0]).split(".")
+    cursor.execute(f"select input_id, next_offset from {catalog}.{schema}.{FOLDED_OFFSETS}")
+    return [(input_id, offset) for input_id, offset in cursor]
+
+
 def gold_buckets(views: list[View], cursor: trino.dbapi.Cursor) -> dict[str, Buckets]:
     cursor.execute(
         " union all ".join(
@@ -191,12 +201,14 @@ def materialize(store: FeatureStore, progress: Progress, everything: bool) -> li
         connection.execute(
             sql.SQL("lock table {} in share row exclusive mode").format(sql.SQL(", ").join(tables))
         )
+        offsets = folded_offsets(registered, cursor)
         views = pin(store.project, registered, cursor)
         buckets = {} if everything else differing_buckets(views, cursor, connection)
         results = [
             replace_rows(view, buckets.get(view.name), cursor, connection, progress)
             for view in views
         ]
+        streamed_of(store.project, registered).fold(connection, offsets)
     changed = {result.view for result in results if result.removed or result.written}
     for view in registered:
         record(store, view, view.name in changed)

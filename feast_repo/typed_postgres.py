@@ -3,7 +3,7 @@
 Feast's own keeps a row per application and feature, each value as a protobuf and as a
 text, under three indexes: 14 rows instead of one, and COPY cannot fill it from a query's
 result. It also holds on to one connection, so that a server that outlives a
-restart of PostgreSQL never reads again.
+restart of PostgreSQL never reads again. And a read takes what Flink streamed where gold is older.
 """
 
 import atexit
@@ -23,6 +23,8 @@ from feast.protos.feast.types.Value_pb2 import Value
 from feast.types import Bool, FeastType, Float64, Int64, String, UnixTimestamp
 from psycopg import Connection, Cursor, sql
 from psycopg_pool import ConnectionPool
+
+from feast_repo.streamed import Presence, Streamed, streamed_of
 
 # What PostgreSQL calls a type, and the part of Feast's value that holds one.
 TYPES: dict[FeastType, tuple[str, str]] = {
@@ -76,6 +78,7 @@ class TypedPostgresOnlineStore(OnlineStore):
     def __init__(self) -> None:
         self._pool: ConnectionPool | None = None
         self._opening = Lock()
+        self._streaming: dict[Streamed, Presence] = {}
 
     @contextmanager
     def connection(self, config: RepoConfig) -> Iterator[Connection]:
@@ -108,8 +111,10 @@ class TypedPostgresOnlineStore(OnlineStore):
             cursor = connection.cursor()
             for view in tables_to_delete:
                 drop_table(cursor, table_name(config.project, view))
+                streamed_of(config.project, [view]).drop(cursor)
             for view in tables_to_keep:
                 ensure_table(cursor, table_name(config.project, view), view)
+                streamed_of(config.project, [view]).ensure_folded(cursor)
 
     def teardown(
         self, config: RepoConfig, tables: Sequence[FeatureView], entities: Sequence[Entity]
@@ -208,8 +213,12 @@ class TypedPostgresOnlineStore(OnlineStore):
         self, config: RepoConfig, reads: list[ViewRead], keys: list[Any]
     ) -> list[list[FeatureRow]]:
         """For each view a row per key, in the order of the keys."""
+        streamed = streamed_of(config.project, [read.view for read in reads])
         with self.connection(config) as connection:
-            cursor = connection.execute(select(config.project, reads), (keys,), binary=True)
+            presence = self._streaming.setdefault(streamed, Presence())
+            newest = streamed if presence.check(streamed, connection) else None
+            statement = select(config.project, reads, newest)
+            cursor = connection.execute(statement, (keys,), binary=True)
             found = {row[0]: row[1:] for row in cursor}
         results: list[list[FeatureRow]] = []
         start = 0
@@ -221,13 +230,17 @@ class TypedPostgresOnlineStore(OnlineStore):
         return results
 
 
-def select(project: str, reads: list[ViewRead]) -> sql.Composed:
+def select(project: str, reads: list[ViewRead], streamed: Streamed | None) -> sql.Composed:
     """One row per key, with the columns of all views side by side; nulls where there is none."""
+    key = key_column(reads[0].view)
     wanted: list[sql.Composable] = [sql.SQL("wanted.key")]
     joins: list[sql.Composable] = []
     for number, (view, features) in enumerate(reads):
         alias = f"view_{number}"
-        wanted += [sql.Identifier(alias, name) for name in ("event_timestamp", *features)]
+        wanted += [
+            streamed.pick(alias, name) if streamed else sql.Identifier(alias, name)
+            for name in ("event_timestamp", *features)
+        ]
         joins.append(
             sql.SQL("left join {} as {} on {} = wanted.key").format(
                 sql.Identifier(table_name(project, view)),
@@ -235,7 +248,9 @@ def select(project: str, reads: list[ViewRead]) -> sql.Composed:
                 sql.Identifier(alias, key_column(view)),
             )
         )
-    key_type = columns(reads[0].view)[key_column(reads[0].view)]
+    if streamed:
+        joins.append(streamed.joins(key))
+    key_type = columns(reads[0].view)[key]
     return sql.SQL("select {} from unnest(%s::{}[]) as wanted (key) {}").format(
         sql.SQL(", ").join(wanted), sql.SQL(key_type), sql.SQL(" ").join(joins)
     )

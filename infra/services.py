@@ -142,6 +142,13 @@ def mlflow_healthy(env: Env) -> bool:
     return get(f"http://{env['MLFLOW_HOST']}:{env['MLFLOW_PORT']}/health") is not None
 
 
+def flink_healthy(env: Env) -> bool:
+    """All of its jobs run: one that waits for a task manager, or fails repeatedly, does not."""
+    answer = get(f"http://{env['FLINK_HOST']}:{env['FLINK_PORT']}/jobs")
+    jobs = answer.json()["jobs"] if answer is not None else []
+    return bool(jobs) and all(job["status"] == "RUNNING" for job in jobs)
+
+
 def airflow_healthy(env: Env) -> bool:
     answer = get(f"http://{env['AIRFLOW_HOST']}:{env['AIRFLOW_PORT']}/api/v2/monitor/health")
     return answer is not None and all(
@@ -245,6 +252,25 @@ SERVICES = [
         needs=("minio", "kafka"),
         count="STREAM_CONSUMERS",  # one process a partition
         stop_seconds=30,  # each lands what it holds
+    ),
+    # After the consumers, which make the topics.
+    Service(
+        name="flink",
+        runs=("flink",),
+        ports=(
+            "FLINK_PORT",
+            "FLINK_RPC_PORT",
+            "FLINK_BLOB_PORT",
+            "FLINK_METRICS_PORT",
+            "FLINK_TASK_RPC_PORT",
+            "FLINK_TASK_DATA_PORT",
+            "FLINK_TASK_METRICS_PORT",
+        ),
+        healthy=flink_healthy,
+        where="http://{FLINK_HOST}:{FLINK_PORT}",
+        needs=("postgres", "minio", "kafka", "consumer"),
+        parts=("jobmanager", "taskmanager"),
+        stop_seconds=30,
     ),
     Service(
         name="mlflow",

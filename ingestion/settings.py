@@ -3,7 +3,7 @@
 import os
 import re
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeVar
 
 from pydantic import AfterValidator, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -62,13 +62,21 @@ class Settings(BaseSettings):
     trino_user: str = "ingestion"
 
 
+SettingsType = TypeVar("SettingsType", bound=Settings)
+
+
 def env_file() -> Path:
     """The file named by ``ENV_FILE``, relative to the repository; else its ``.env``."""
     return REPOSITORY / (os.environ.get("ENV_FILE") or ".env")
 
 
 def get_settings() -> Settings:
-    """Read the settings.
+    """Read the settings: see ``read_settings``."""
+    return read_settings(Settings)
+
+
+def read_settings(kind: type[SettingsType]) -> SettingsType:
+    """Read the settings of a kind.
 
     Raises:
         SettingsError: the file is not there, or a setting is missing or malformed.
@@ -76,7 +84,7 @@ def get_settings() -> Settings:
     path = env_file()
     try:
         # The fields come from the environment, which mypy cannot know.
-        return Settings(_env_file=path, _env_file_encoding="utf-8")  # type: ignore[call-arg]
+        return kind(_env_file=path, _env_file_encoding="utf-8")  # type: ignore[call-arg]
     except ValidationError as error:
         if not path.is_file():
             problem = f"the settings file {path} does not exist"

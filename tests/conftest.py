@@ -46,7 +46,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def stack(request: pytest.FixtureRequest) -> Iterator[dict[str, str]]:
     """The settings of a running stack, which are also in the environment."""
     os.environ.update(FAST_AIRFLOW_RETRIES)
-    with own_stack(".lakehouse-test", keep=request.config.getoption("--keep-stack")) as running:
+    keep = request.config.getoption("--keep-stack")
+    # Tests that need Flink start it: it would follow all changes of all others.
+    with own_stack(".lakehouse-test", keep=keep, without="flink") as running:
         yield running
 
 

@@ -25,12 +25,13 @@ def own_stack(
     keep: bool = False,
     prepare: Callable[[], None] = lambda: None,
     services: Sequence[str] = (),
+    without: str = "",
 ) -> Iterator[dict[str, str]]:
     """Run a stack in the folder `name`, with its settings in the environment.
 
     With `keep` an existing stack is used and left running, by any number of runs at
     a time; without, a run has exclusive use and starts with no data. `prepare`
-    may change the env file before the services (default: all) start.
+    may change the env file before the services (default: all but `without`) start.
     """
     folder, before = REPO / name, dict(os.environ)
     os.environ["ENV_FILE"] = f"{name}/.env"
@@ -44,7 +45,7 @@ def own_stack(
             infra("env", f"--state={name}/state", f"--port-offset={free_offset()}")
         prepare()
         try:
-            native("up", *services)
+            native("up", *services, *(["--without", without] if without else []))
             settings = load_env()
             os.environ.update(settings)
             yield settings

@@ -21,9 +21,9 @@ def variables() -> dict[str, str]:
 
 
 # Services that a setting of the same name leaves out: profiles of Compose.
-OPTIONAL = ("airflow", "mlflow")
+OPTIONAL = ("airflow", "mlflow", "flink")
 # Whose version is in its image's labels.
-VERSIONED_IMAGES = ("minio", "hive", "debezium", "mlflow", "lakehouse")
+VERSIONED_IMAGES = ("minio", "hive", "debezium", "flink", "mlflow", "lakehouse")
 
 
 def file_of(env: Mapping[str, str]) -> Path:

@@ -48,7 +48,8 @@ class Supervisor:
         self.state = Path(env["LAKEHOUSE_STATE"])
         self.socket = socket_path(self.state)
         self.env = {**env, "SUPERVISOR_SOCKET": str(self.socket)}
-        for choice in ("AIRFLOW", "MLFLOW"):  # which services start: it may change while they run
+        # Which services start: it may change while they run.
+        for choice in ("AIRFLOW", "MLFLOW", "FLINK"):
             self.env.pop(choice, None)
 
     @contextmanager

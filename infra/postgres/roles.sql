@@ -24,6 +24,8 @@
 \getenv feast_reader_password FEAST_READER_PASSWORD
 \getenv scoring SCORING_DB_USER
 \getenv scoring_password SCORING_DB_PASSWORD
+\getenv flink FLINK_DB_USER
+\getenv flink_password FLINK_DB_PASSWORD
 \getenv mlflow_db MLFLOW_DB
 \getenv mlflow MLFLOW_DB_USER
 \getenv mlflow_password MLFLOW_DB_PASSWORD
@@ -41,6 +43,7 @@ insert into wanted_role values
     (:'feast', :'feast_password'),
     (:'feast_reader', :'feast_reader_password'),
     (:'scoring', :'scoring_password'),
+    (:'flink', :'flink_password'),
     (:'mlflow', :'mlflow_password'),
     (:'airflow', :'airflow_password');
 
@@ -122,3 +125,13 @@ grant usage on schema public to :"feast_reader", :"scoring";
 grant select on all tables in schema public to :"feast_reader", :"scoring";
 alter default privileges for role :"feast" in schema public
 grant select on tables to :"feast_reader", :"scoring";
+
+-- What Flink writes is in a schema of its own, and it sees no other. Feast deletes of it what
+-- gold has by now.
+grant connect on database :"feast_db" to :"flink";
+create schema if not exists streaming authorization :"flink";
+grant usage on schema streaming to :"feast", :"feast_reader", :"scoring";
+alter default privileges for role :"flink" in schema streaming
+grant select on tables to :"feast", :"feast_reader", :"scoring";
+alter default privileges for role :"flink" in schema streaming
+grant delete on tables to :"feast";

@@ -70,7 +70,7 @@ def probe(
 def _probe(
     connection: extensions.connection, trino: Trino, table: str, live: str, timeout: float
 ) -> Probed:
-    change, committed = _touch(connection, table)
+    change, committed = touch_row(connection, table)
     while not _shows(trino, live, change):
         if time.monotonic() - committed > timeout:
             raise ServiceError(
@@ -84,7 +84,7 @@ def _probe(
     return Probed(change.application_id, change.updated_at, seconds)
 
 
-def _touch(connection: extensions.connection, table: str) -> tuple[Probed, float]:
+def touch_row(connection: extensions.connection, table: str) -> tuple[Probed, float]:
     """Move the ``updated_at`` of some row; the change and the moment of its commit."""
     with plain_errors(f"touching a row of {table}"), connection.cursor() as cursor:
         cursor.execute(

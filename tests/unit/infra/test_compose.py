@@ -17,6 +17,8 @@ CONTAINERS: dict[str, Any] = COMPOSE["services"]
 ONLY_IN_DOCKER = {"docs", "tools"}
 # Ports without clients outside the stack.
 INSIDE = {"KAFKA_CONTROLLER_PORT", "TRINO_WORKER_PORT"}
+INSIDE |= {port for service in SERVICES for port in service.ports if port.startswith("FLINK_")}
+INSIDE -= {"FLINK_PORT"}
 STEPS = {name for name in CONTAINERS if name.endswith(("-prepare", "-setup"))}
 SERVING = sorted(CONTAINERS.keys() - STEPS)
 

@@ -67,7 +67,7 @@ def test_every_service_waits_for_the_programs_that_it_names() -> None:
         needed = {home.lower() for home in homes} & MAKERS.keys()
         assert needed <= set(service.runs), service.name
         found |= needed
-    assert found == {"minio", "hive", "trino", "kafka", "debezium"}
+    assert found == {"minio", "hive", "trino", "kafka", "debezium", "flink"}
 
 
 def test_ports_differ() -> None:

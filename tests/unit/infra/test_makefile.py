@@ -58,7 +58,7 @@ def test_the_demo_runs_as_airflow_and_runtime_were_chosen(tmp_path: Path) -> Non
     assert "infra.docker" not in shown
 
 
-@pytest.mark.parametrize("name", ["airflow", "mlflow"])
+@pytest.mark.parametrize("name", ["airflow", "mlflow", "flink"])
 @pytest.mark.parametrize("target", ["up", "stream"])
 def test_a_service_stays_left_out_until_it_is_asked_for(
     tmp_path: Path, target: str, name: str

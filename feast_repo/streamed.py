@@ -1,0 +1,159 @@
+"""The newest part of the stream in the online store: what Flink wrote and gold does not have yet.
+
+`python -m streaming` upserts a row per application into a table of its own, also one that says
+that there is none any more, with the place in the stream that the row comes from. The views'
+tables hold gold's rows, and beside them is written up to which offset of the stream gold has
+everything. A streamed row counts from there on, and as long as it is not older than gold's row.
+So neither writer can replace the other's newer value, in any order of the two.
+"""
+
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from threading import Lock
+
+from feast import FeatureView
+from psycopg import Connection, Cursor, sql
+
+SCHEMA = "streaming"
+# How soon a server notices that Flink was set up after it.
+LOOK_AGAIN_SECONDS = 10.0
+
+FoldedOffset = tuple[str, int]  # a partition by its topic's id and its number, the next offset
+
+
+@dataclass(frozen=True)
+class Streamed:
+    """Where the streamed rows of one project's entity are, and how far gold is."""
+
+    project: str
+    entity: str
+
+    @property
+    def online(self) -> sql.Identifier:
+        return sql.Identifier(SCHEMA, f"{self.project}_{self.entity}")
+
+    @property
+    def truncated(self) -> sql.Identifier:
+        return sql.Identifier(SCHEMA, f"{self.project}_{self.entity}_truncated")
+
+    @property
+    def folded(self) -> sql.Identifier:
+        return sql.Identifier(f"{self.project}_folded_offsets")
+
+    def names(self) -> dict[str, sql.Identifier]:
+        return {"online": self.online, "truncated": self.truncated, "folded": self.folded}
+
+    def joins(self, key: str) -> sql.Composed:
+        """For a query that has the keys as `wanted`: its streamed row, and the newest TRUNCATE."""
+        return sql.SQL("""
+            left join lateral (
+                select newest.*
+                from {online} as newest
+                left join {folded} as folded on folded.input_id = newest.input_id
+                where newest.{key} = wanted.key
+                and newest.record_offset >= coalesce(folded.next_offset, 0)
+            ) as streamed on true
+            cross join (
+                select max(newest.lsn) as lsn
+                from {truncated} as newest
+                left join {folded} as folded on folded.input_id = newest.input_id
+                where newest.record_offset >= coalesce(folded.next_offset, 0)
+            ) as truncated
+        """).format(**self.names(), key=sql.Identifier(key))
+
+    def pick(self, alias: str, name: str) -> sql.Composed:
+        """Of a feature, or the event's time, the value that holds: streamed, or gold's."""
+        streamed = sql.SQL("streamed.{}").format(sql.Identifier(name))
+        if name == "event_timestamp":  # without one, the row is not there
+            streamed = sql.SQL("case when streamed.has_features then {} end").format(streamed)
+        return sql.SQL("""
+            case
+                when streamed.lsn > coalesce(truncated.lsn, -1)
+                and streamed.event_timestamp >= coalesce({gold_time}, '-infinity')
+                then {streamed}
+                when truncated.lsn is null then {gold}
+            end
+        """).format(
+            gold_time=sql.Identifier(alias, "event_timestamp"),
+            gold=sql.Identifier(alias, name),
+            streamed=streamed,
+        )
+
+    def ensure_folded(self, cursor: Cursor) -> None:
+        cursor.execute(
+            sql.SQL(
+                "create table if not exists {}"
+                " (input_id text primary key, next_offset bigint not null)"
+            ).format(self.folded)
+        )
+
+    def drop(self, cursor: Cursor) -> None:
+        cursor.execute(sql.SQL("drop table if exists {}").format(self.folded))
+
+    def exists(self, connection: Connection) -> bool:
+        """Whether there is anything streamed to read: Flink may be left out."""
+        row = connection.execute(
+            "select to_regclass(%s) is not null and to_regclass(%s) is not null",
+            (self.truncated.as_string(), self.folded.as_string()),
+        ).fetchone()
+        return bool(row and row[0])
+
+    def fold(self, connection: Connection, offsets: Iterable[FoldedOffset]) -> int:
+        """Note how far gold is, and delete the streamed rows that it has; their number."""
+        cursor = connection.cursor()
+        self.ensure_folded(cursor)
+        cursor.executemany(
+            sql.SQL(
+                "insert into {} values (%s, %s) on conflict (input_id)"
+                " do update set next_offset = excluded.next_offset"
+            ).format(self.folded),
+            list(offsets),
+        )
+        if not self.exists(connection):
+            return 0
+        deleted = [
+            cursor.execute(
+                sql.SQL(
+                    "delete from {} as newest using {} as folded"
+                    " where folded.input_id = newest.input_id"
+                    " and newest.record_offset < folded.next_offset"
+                ).format(table, self.folded)
+            ).rowcount
+            for table in (self.online, self.truncated)
+        ]
+        return deleted[0]
+
+    def newer_keys(self, connection: Connection, key: str) -> set[int]:
+        """The applications whose newest change gold does not have yet."""
+        if not self.exists(connection):
+            return set()
+        statement = sql.SQL(
+            "select newest.{key} from {online} as newest left join {folded} as folded"
+            " on folded.input_id = newest.input_id"
+            " where newest.record_offset >= coalesce(folded.next_offset, 0)"
+        ).format(**self.names(), key=sql.Identifier(key))
+        return {row[0] for row in connection.execute(statement)}
+
+
+def streamed_of(project: str, views: Iterable[FeatureView]) -> Streamed:
+    """Those of the views' one entity."""
+    [entity] = {str(view.entities[0]) for view in views}
+    return Streamed(project, entity)
+
+
+@dataclass
+class Presence:
+    """Remembers whether there are streamed rows to read, and looks again if there were none."""
+
+    found: bool = False
+    looked_at: float = -LOOK_AGAIN_SECONDS
+    lock: Lock = field(default_factory=Lock)
+
+    def check(self, streamed: Streamed, connection: Connection) -> bool:
+        now = time.monotonic()
+        with self.lock:
+            if not self.found and now - self.looked_at >= LOOK_AGAIN_SECONDS:
+                self.found = streamed.exists(connection)
+                self.looked_at = now
+            return self.found

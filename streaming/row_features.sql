@@ -1,0 +1,126 @@
+-- The features of each application, seconds after its change was committed.
+--
+-- The job holds no state: the newest row of a key is decided in PostgreSQL, by its place in the
+-- stream (tables.sql). So any replay, from an older checkpoint or from the beginning, is right.
+-- This is a template: streaming/job.py fills it in from the dbt project's definitions.
+
+SET 'table.local-time-zone' = 'UTC';
+-- Not Flink but the table's trigger decides between two rows of a key.
+SET 'table.exec.sink.require-on-conflict' = 'false';
+SET 'table.exec.sink.upsert-materialize' = 'NONE';
+
+-- What does not parse is null or left out: the consumers make a dead letter of it.
+CREATE TABLE changes (
+    `{{ key }}` BIGINT,
+    -- A row as texts by column: a column that is not sent differs from one that is null.
+    `after` MAP<STRING, STRING>,
+    op STRING,
+    source ROW<lsn BIGINT, ts_us BIGINT>,
+    `partition` INT METADATA VIRTUAL,
+    `offset` BIGINT METADATA VIRTUAL
+) WITH (
+    'connector' = 'kafka',
+    'topic' = '{{ topic }}',
+    'properties.bootstrap.servers' = '{{ kafka }}',
+    'properties.group.id' = '{{ group }}',
+    -- Debezium writes in transactions.
+    'properties.isolation.level' = 'read_committed',
+    'scan.startup.mode' = 'earliest-offset',
+    'scan.topic-partition-discovery.interval' = '10 s',
+    'key.format' = 'json',
+    'key.fields' = '{{ key }}',
+    'key.json.ignore-parse-errors' = 'true',
+    'value.format' = 'json',
+    'value.json.ignore-parse-errors' = 'true',
+    'value.fields-include' = 'EXCEPT_KEY'
+);
+
+CREATE TABLE online (
+    `{{ key }}` BIGINT,
+    input_id STRING,
+    record_offset BIGINT,
+    lsn BIGINT,
+    has_features BOOLEAN,
+    event_timestamp TIMESTAMP(6),
+    created_timestamp TIMESTAMP(6),
+    {%- for feature in features %}
+    {{ feature.name }} {{ feature.type }},
+    {%- endfor %}
+    PRIMARY KEY (`{{ key }}`) NOT ENFORCED
+) WITH (
+    {{ database }}
+    'table-name' = '{{ online_table }}'
+);
+
+CREATE TABLE truncated (
+    input_id STRING,
+    record_offset BIGINT,
+    lsn BIGINT,
+    PRIMARY KEY (input_id) NOT ENFORCED
+) WITH (
+    {{ database }}
+    'table-name' = '{{ truncated_table }}'
+);
+
+CREATE TEMPORARY VIEW positioned AS
+SELECT
+    *,
+    CONCAT('{{ topic_id }}+', CAST(`partition` AS STRING)) AS input_id,
+    source.lsn AS lsn
+FROM changes
+WHERE source.lsn IS NOT NULL AND source.ts_us IS NOT NULL;
+
+-- A row that silver could not read is left out: the version before it stays valid.
+CREATE TEMPORARY VIEW readable AS
+SELECT
+    `{{ key }}`, input_id, `offset`, lsn, source.ts_us AS committed_us, op
+    {%- for column in columns %},
+    {{ column.value }} AS `{{ column.name }}`
+    {%- endfor %}
+FROM positioned
+WHERE
+    `{{ key }}` IS NOT NULL
+    AND (
+        op = 'd'
+        OR (
+            op IN ('c', 'u', 'r')
+            {%- for column in columns %}
+            AND (
+                {{ column.value }} IS NOT NULL
+                OR ({{ column.text }} IS NULL AND ARRAY_CONTAINS(MAP_KEYS(`after`), '{{ column.name }}'))
+            )
+            AND COALESCE({{ column.text }} <> '__debezium_unavailable_value', TRUE)
+            {%- endfor %}
+        )
+    );
+
+CREATE TEMPORARY VIEW judged AS
+SELECT
+    *,
+    op <> 'd'
+    {%- for rejection in rejections %}
+    AND NOT COALESCE({{ rejection }}, FALSE)
+    {%- endfor %} AS has_features
+FROM readable;
+
+EXECUTE STATEMENT SET
+BEGIN
+INSERT INTO online
+SELECT
+    `{{ key }}`,
+    input_id,
+    `offset`,
+    lsn,
+    has_features,
+    CAST(TO_TIMESTAMP_LTZ(committed_us, 6) AS TIMESTAMP(6)),
+    CAST(CURRENT_TIMESTAMP AS TIMESTAMP(6))
+    {%- for feature in features %},
+    IF(has_features, {{ feature.expression }}, CAST(NULL AS {{ feature.type }}))
+    {%- endfor %}
+FROM judged;
+
+INSERT INTO truncated
+SELECT input_id, `offset`, lsn
+FROM positioned
+WHERE op = 't';
+END;
