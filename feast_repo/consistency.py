@@ -54,7 +54,7 @@ def differences(store: FeatureStore) -> Iterator[OnlineDifference]:
 
 def newer_than_gold(store: FeatureStore, view: FeatureView) -> set[int]:
     """Asked after the comparison: a row that was streamed during it is among them."""
-    streamed = streamed_of(store.project, [view])
+    streamed = streamed_of(store.project, view)
     with online_store(store).connection(store.config) as connection:
         return streamed.newer_keys(connection, key_column(view))
 

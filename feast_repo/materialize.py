@@ -34,7 +34,7 @@ from feast_repo.store import (
     run,
     trino_cursor,
 )
-from feast_repo.streamed import FoldedOffset, streamed_of
+from feast_repo.streamed import FoldedOffset, note_folded_offsets, streamed_of
 from feast_repo.typed_postgres import ROW_HASH, columns, key_column, table_name
 
 BUCKET_BITS = 6
@@ -208,7 +208,9 @@ def materialize(store: FeatureStore, progress: Progress, everything: bool) -> li
             replace_rows(view, buckets.get(view.name), cursor, connection, progress)
             for view in views
         ]
-        streamed_of(store.project, registered).fold(connection, offsets)
+        note_folded_offsets(connection.cursor(), store.project, offsets)
+        for streamed in {streamed_of(store.project, view) for view in registered}:
+            streamed.delete_folded(connection)
     changed = {result.view for result in results if result.removed or result.written}
     for view in registered:
         record(store, view, view.name in changed)

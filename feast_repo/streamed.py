@@ -16,7 +16,7 @@ from feast import FeatureView
 from psycopg import Connection, Cursor, sql
 
 SCHEMA = "streaming"
-# How soon a server notices that Flink was set up after it.
+# How soon a server notices that Flink was set up after it, or writes another feature.
 LOOK_AGAIN_SECONDS = 10.0
 
 FoldedOffset = tuple[str, int]  # a partition by its topic's id and its number, the next offset
@@ -39,7 +39,7 @@ class Streamed:
 
     @property
     def folded(self) -> sql.Identifier:
-        return sql.Identifier(f"{self.project}_folded_offsets")
+        return sql.Identifier(folded_offsets_table(self.project))
 
     def names(self) -> dict[str, sql.Identifier]:
         return {"online": self.online, "truncated": self.truncated, "folded": self.folded}
@@ -80,53 +80,31 @@ class Streamed:
             streamed=streamed,
         )
 
-    def ensure_folded(self, cursor: Cursor) -> None:
-        cursor.execute(
-            sql.SQL(
-                "create table if not exists {}"
-                " (input_id text primary key, next_offset bigint not null)"
-            ).format(self.folded)
+    def columns(self, connection: Connection) -> frozenset[str]:
+        """What is streamed; nothing where Flink is left out."""
+        cursor = connection.execute(
+            "select attname from pg_attribute where attrelid = to_regclass(%s)"
+            " and attnum > 0 and not attisdropped and to_regclass(%s) is not null",
+            (self.online.as_string(), self.folded.as_string()),
         )
+        return frozenset(row[0] for row in cursor)
 
-    def drop(self, cursor: Cursor) -> None:
-        cursor.execute(sql.SQL("drop table if exists {}").format(self.folded))
-
-    def exists(self, connection: Connection) -> bool:
-        """Whether there is anything streamed to read: Flink may be left out."""
-        row = connection.execute(
-            "select to_regclass(%s) is not null and to_regclass(%s) is not null",
-            (self.truncated.as_string(), self.folded.as_string()),
-        ).fetchone()
-        return bool(row and row[0])
-
-    def fold(self, connection: Connection, offsets: Iterable[FoldedOffset]) -> int:
-        """Note how far gold is, and delete the streamed rows that it has; their number."""
-        cursor = connection.cursor()
-        self.ensure_folded(cursor)
-        cursor.executemany(
-            sql.SQL(
-                "insert into {} values (%s, %s) on conflict (input_id)"
-                " do update set next_offset = excluded.next_offset"
-            ).format(self.folded),
-            list(offsets),
-        )
-        if not self.exists(connection):
-            return 0
-        deleted = [
-            cursor.execute(
+    def delete_folded(self, connection: Connection) -> None:
+        """Delete the streamed rows that gold has."""
+        if not self.columns(connection):
+            return
+        for table in (self.online, self.truncated):
+            connection.execute(
                 sql.SQL(
                     "delete from {} as newest using {} as folded"
                     " where folded.input_id = newest.input_id"
                     " and newest.record_offset < folded.next_offset"
                 ).format(table, self.folded)
-            ).rowcount
-            for table in (self.online, self.truncated)
-        ]
-        return deleted[0]
+            )
 
     def newer_keys(self, connection: Connection, key: str) -> set[int]:
         """The applications whose newest change gold does not have yet."""
-        if not self.exists(connection):
+        if not self.columns(connection):
             return set()
         statement = sql.SQL(
             "select newest.{key} from {online} as newest left join {folded} as folded"
@@ -136,24 +114,48 @@ class Streamed:
         return {row[0] for row in connection.execute(statement)}
 
 
-def streamed_of(project: str, views: Iterable[FeatureView]) -> Streamed:
-    """Those of the views' one entity."""
-    [entity] = {str(view.entities[0]) for view in views}
-    return Streamed(project, entity)
+def streamed_of(project: str, view: FeatureView) -> Streamed:
+    """Those of the view's entity."""
+    [entity] = view.entities
+    return Streamed(project, str(entity))
+
+
+def folded_offsets_table(project: str) -> str:
+    return f"{project}_folded_offsets"
+
+
+def ensure_folded_offsets(cursor: Cursor, project: str) -> None:
+    cursor.execute(
+        sql.SQL(
+            "create table if not exists {} (input_id text primary key, next_offset bigint not null)"
+        ).format(sql.Identifier(folded_offsets_table(project)))
+    )
+
+
+def note_folded_offsets(cursor: Cursor, project: str, offsets: Iterable[FoldedOffset]) -> None:
+    """How far gold is."""
+    ensure_folded_offsets(cursor, project)
+    cursor.executemany(
+        sql.SQL(
+            "insert into {} values (%s, %s) on conflict (input_id)"
+            " do update set next_offset = excluded.next_offset"
+        ).format(sql.Identifier(folded_offsets_table(project))),
+        list(offsets),
+    )
 
 
 @dataclass
-class Presence:
-    """Remembers whether there are streamed rows to read, and looks again if there were none."""
+class KnownColumns:
+    """What is streamed, as it was a moment ago: Flink may be set up, or write more features."""
 
-    found: bool = False
+    columns: frozenset[str] = frozenset()
     looked_at: float = -LOOK_AGAIN_SECONDS
     lock: Lock = field(default_factory=Lock)
 
-    def check(self, streamed: Streamed, connection: Connection) -> bool:
+    def look(self, streamed: Streamed, connection: Connection) -> frozenset[str]:
         now = time.monotonic()
         with self.lock:
-            if not self.found and now - self.looked_at >= LOOK_AGAIN_SECONDS:
-                self.found = streamed.exists(connection)
+            if now - self.looked_at >= LOOK_AGAIN_SECONDS:
+                self.columns = streamed.columns(connection)
                 self.looked_at = now
-            return self.found
+            return self.columns

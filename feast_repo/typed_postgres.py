@@ -24,7 +24,13 @@ from feast.types import Bool, FeastType, Float64, Int64, String, UnixTimestamp
 from psycopg import Connection, Cursor, sql
 from psycopg_pool import ConnectionPool
 
-from feast_repo.streamed import Presence, Streamed, streamed_of
+from feast_repo.streamed import (
+    KnownColumns,
+    Streamed,
+    ensure_folded_offsets,
+    folded_offsets_table,
+    streamed_of,
+)
 
 # What PostgreSQL calls a type, and the part of Feast's value that holds one.
 TYPES: dict[FeastType, tuple[str, str]] = {
@@ -78,7 +84,7 @@ class TypedPostgresOnlineStore(OnlineStore):
     def __init__(self) -> None:
         self._pool: ConnectionPool | None = None
         self._opening = Lock()
-        self._streaming: dict[Streamed, Presence] = {}
+        self._streaming: dict[Streamed, KnownColumns] = {}
 
     @contextmanager
     def connection(self, config: RepoConfig) -> Iterator[Connection]:
@@ -111,10 +117,12 @@ class TypedPostgresOnlineStore(OnlineStore):
             cursor = connection.cursor()
             for view in tables_to_delete:
                 drop_table(cursor, table_name(config.project, view))
-                streamed_of(config.project, [view]).drop(cursor)
             for view in tables_to_keep:
                 ensure_table(cursor, table_name(config.project, view), view)
-                streamed_of(config.project, [view]).ensure_folded(cursor)
+            if tables_to_keep:
+                ensure_folded_offsets(cursor, config.project)
+            else:
+                drop_table(cursor, folded_offsets_table(config.project))
 
     def teardown(
         self, config: RepoConfig, tables: Sequence[FeatureView], entities: Sequence[Entity]
@@ -213,11 +221,10 @@ class TypedPostgresOnlineStore(OnlineStore):
         self, config: RepoConfig, reads: list[ViewRead], keys: list[Any]
     ) -> list[list[FeatureRow]]:
         """For each view a row per key, in the order of the keys."""
-        streamed = streamed_of(config.project, [read.view for read in reads])
+        streamed = streamed_of(config.project, reads[0].view)
         with self.connection(config) as connection:
-            presence = self._streaming.setdefault(streamed, Presence())
-            newest = streamed if presence.check(streamed, connection) else None
-            statement = select(config.project, reads, newest)
+            known = self._streaming.setdefault(streamed, KnownColumns())
+            statement = select(config.project, reads, streamed, known.look(streamed, connection))
             cursor = connection.execute(statement, (keys,), binary=True)
             found = {row[0]: row[1:] for row in cursor}
         results: list[list[FeatureRow]] = []
@@ -230,15 +237,18 @@ class TypedPostgresOnlineStore(OnlineStore):
         return results
 
 
-def select(project: str, reads: list[ViewRead], streamed: Streamed | None) -> sql.Composed:
+def select(
+    project: str, reads: list[ViewRead], streamed: Streamed, columns_streamed: frozenset[str]
+) -> sql.Composed:
     """One row per key, with the columns of all views side by side; nulls where there is none."""
     key = key_column(reads[0].view)
     wanted: list[sql.Composable] = [sql.SQL("wanted.key")]
     joins: list[sql.Composable] = []
     for number, (view, features) in enumerate(reads):
         alias = f"view_{number}"
+        is_streamed = columns_streamed.issuperset(feature.name for feature in view.features)
         wanted += [
-            streamed.pick(alias, name) if streamed else sql.Identifier(alias, name)
+            streamed.pick(alias, name) if is_streamed else sql.Identifier(alias, name)
             for name in ("event_timestamp", *features)
         ]
         joins.append(
@@ -248,7 +258,7 @@ def select(project: str, reads: list[ViewRead], streamed: Streamed | None) -> sq
                 sql.Identifier(alias, key_column(view)),
             )
         )
-    if streamed:
+    if columns_streamed:
         joins.append(streamed.joins(key))
     key_type = columns(reads[0].view)[key]
     return sql.SQL("select {} from unnest(%s::{}[]) as wanted (key) {}").format(

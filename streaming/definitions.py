@@ -1,8 +1,7 @@
 """What silver and gold say of an application, in Flink's SQL.
 
 It is not written a second time: columns, rules and features are read from the dbt project, and
-sqlglot turns Trino's SQL into Flink's. A definition that uses what Flink does not have fails
-when the job is rendered, not when it runs.
+sqlglot turns Trino's SQL into Flink's.
 """
 
 import csv
@@ -98,8 +97,10 @@ def value_of(text: str, trino_type: str) -> str:
     if trino_type == "varchar":
         return text
     if trino_type.startswith("timestamp"):
-        # ISO 8601 in UTC; Flink's cast takes a space, and no zone.
-        return f"TRY_CAST(REPLACE(REPLACE({text}, 'T', ' '), 'Z', '') AS TIMESTAMP(6))"
+        # ISO 8601 in UTC. Flink's cast takes a space, and no zone; and it takes years that silver
+        # cannot hold: before 1, and after 9999, which have a sign.
+        moment = f"TRY_CAST(REPLACE(REPLACE({text}, 'T', ' '), 'Z', '') AS TIMESTAMP(6))"
+        return f"CASE WHEN {text} LIKE '____-__-__T%' AND {text} >= '0001' THEN {moment} END"
     return f"TRY_CAST({text} AS {trino_type.upper()})"
 
 

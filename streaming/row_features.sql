@@ -11,7 +11,8 @@ SET 'table.exec.sink.upsert-materialize' = 'NONE';
 
 -- What does not parse is null or left out: the consumers make a dead letter of it.
 CREATE TABLE changes (
-    `{{ key }}` BIGINT,
+    -- As a text: of a record with a null key, as a TRUNCATE is, the JSON format makes no row.
+    record_key STRING,
     -- A row as texts by column: a column that is not sent differs from one that is null.
     `after` MAP<STRING, STRING>,
     op STRING,
@@ -27,9 +28,8 @@ CREATE TABLE changes (
     'properties.isolation.level' = 'read_committed',
     'scan.startup.mode' = 'earliest-offset',
     'scan.topic-partition-discovery.interval' = '10 s',
-    'key.format' = 'json',
-    'key.fields' = '{{ key }}',
-    'key.json.ignore-parse-errors' = 'true',
+    'key.format' = 'raw',
+    'key.fields' = 'record_key',
     'value.format' = 'json',
     'value.json.ignore-parse-errors' = 'true',
     'value.fields-include' = 'EXCEPT_KEY'
@@ -65,6 +65,7 @@ CREATE TABLE truncated (
 CREATE TEMPORARY VIEW positioned AS
 SELECT
     *,
+    TRY_CAST(JSON_VALUE(record_key, '$.{{ key }}') AS BIGINT) AS `{{ key }}`,
     CONCAT('{{ topic_id }}+', CAST(`partition` AS STRING)) AS input_id,
     source.lsn AS lsn
 FROM changes

@@ -50,6 +50,10 @@ def make_gold(lake: SmallLake, hundreds: int, number: int) -> None:
     """Replace gold's tables by such rows; `number` is in every one, in all of them."""
     place = f"s3://gold/_{lake.prefix}gold/"
     lake.query(f"create schema if not exists {lake.gold} with (location = '{place}')")
+    lake.query(
+        f"create table if not exists {lake.gold}.folded_offsets"
+        " (input_id varchar, next_offset bigint)"
+    )
     everything = f"{', '.join(COLUMNS.values())}, true as is_current"
     for table, columns in {**COLUMNS, "historical_features": everything}.items():
         lake.query(

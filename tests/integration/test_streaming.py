@@ -1,0 +1,333 @@
+"""Flink's job: what it streams, and that nothing which ends it makes that wrong."""
+
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+from feast import FeatureStore
+from kafka import KafkaProducer
+from psycopg.rows import dict_row
+
+from ingestion.settings import get_settings
+from ingestion.stream.client import open_admin
+from ingestion.stream.topics import ensure_topics
+from streaming.settings import job_settings
+from tests.integration.changes import eventually
+from tests.integration.conftest import Corner, open_corner
+from tests.integration.flink_cluster import FlinkCluster, flink_cluster
+from tests.integration.served_lake import make_gold, materialize_views, served
+from tests.integration.small_lake import IMAGE, SmallLake, small_lake
+
+SCORE = "credit_history:credit_score"
+# What gold says of its applications, 1 to 100.
+IN_GOLD = 400
+
+
+class Topic:
+    """The source's topic, written by hand: every record at a place of the test's choice."""
+
+    def __init__(self, corner: Corner) -> None:
+        corner.configure("loan_applications", "application_id")
+        self.settings = corner.settings.model_copy(
+            update={"stream_topic_prefix": corner.schema, "stream_consumers": 2}
+        )
+        [self.table] = corner.tables.tables
+        self.name = f"{corner.schema}.{corner.schema}.loan_applications"
+        self.environment = {
+            "STREAM_TOPIC_PREFIX": corner.schema,
+            "INGESTION_TABLES_FILE": str(corner.tables_file),
+        }
+        self.lsn = 1_000
+        self.make()
+
+    def make(self) -> None:
+        ensure_topics(self.settings, [self.table])
+        self.producer = KafkaProducer(
+            bootstrap_servers=f"{self.settings.kafka_host}:{self.settings.kafka_port}",
+            transactional_id=self.name,
+        )
+        self.producer.init_transactions()
+
+    def delete(self) -> None:
+        self.producer.close()
+        with open_admin(self.settings) as admin:
+            admin.delete_topics([self.name])
+
+    def send(self, key: int | None, op: str, row: dict[str, Any] | None = None) -> None:
+        """A change as Debezium writes it; microseconds after the one before."""
+        self.lsn += 1
+        value = {
+            "before": None,
+            "after": row,
+            "source": {"lsn": self.lsn, "txId": 1, "ts_us": 1_800_000_000_000_000 + self.lsn},
+            "op": op,
+        }
+        self.send_raw(key, json.dumps(value).encode())
+
+    def send_raw(self, key: int | None, value: bytes) -> None:
+        self.producer.begin_transaction()
+        known = None if key is None else json.dumps({"application_id": key}).encode()
+        self.producer.send(self.name, value, known, partition=(key or 0) % 2)
+        self.producer.commit_transaction()
+
+    def score(self, key: int, score: int) -> None:
+        self.send(key, "u", row(score))
+
+
+def row(score: int | None = 600, **changed: object) -> dict[str, Any]:
+    return {**IMAGE, "credit_score": score, **changed}
+
+
+@pytest.fixture(scope="module")
+def lake() -> Iterator[SmallLake]:
+    with small_lake() as lake:
+        make_gold(lake, 1, IN_GOLD)
+        yield lake
+
+
+@pytest.fixture(scope="module")
+def topic(stack: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Topic]:
+    with open_corner(get_settings(), tmp_path_factory.mktemp("corner")) as corner:
+        topic = Topic(corner)
+        yield topic
+        topic.delete()
+
+
+@pytest.fixture(scope="module")
+def repo(lake: SmallLake, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    with served(lake, tmp_path_factory.mktemp("feast")) as repo:
+        materialize_views(FeatureStore(repo_path=str(repo)))
+        yield repo
+
+
+@pytest.fixture(scope="module")
+def flink(
+    repo: Path, topic: Topic, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[FlinkCluster]:
+    with flink_cluster(tmp_path_factory.mktemp("flink"), topic.environment) as cluster:
+        yield cluster
+
+
+@pytest.fixture
+def store(repo: Path) -> FeatureStore:
+    """As a server that starts now."""
+    return FeatureStore(repo_path=str(repo))
+
+
+def served_scores(store: FeatureStore, *keys: int) -> list[int | None]:
+    response = store.get_online_features(
+        features=[SCORE], entity_rows=[{"application_id": key} for key in keys]
+    )
+    scores: list[int | None] = response.to_dict()["credit_score"]
+    return scores
+
+
+def streamed(store: FeatureStore) -> dict[int, dict[str, Any]]:
+    """Flink's rows by application."""
+    with connect("FLINK_DB") as connection:
+        cursor = connection.cursor(row_factory=dict_row)
+        rows = cursor.execute(f"select * from streaming.{store.project}_application")
+        return {found["application_id"]: found for found in rows}
+
+
+def connect(user: str, database: str | None = None) -> psycopg.Connection[tuple[Any, ...]]:
+    return psycopg.connect(
+        host=os.environ["POSTGRES_HOST"],
+        port=os.environ["POSTGRES_PORT"],
+        dbname=database or os.environ["FEAST_DB"],
+        user=os.environ[f"{user}_USER"],
+        password=os.environ[f"{user}_PASSWORD"],
+    )
+
+
+def wait_for(store: FeatureStore, key: int, score: int | None) -> None:
+    """Until the store serves it; each of our changes has a score of its own."""
+    eventually(lambda: served_scores(store, key) == [score], f"{key} has the score {score}")
+
+
+def fold(lake: SmallLake, topic: Topic, offset: int) -> None:
+    """As dbt does: gold has everything before the offset, of either partition."""
+    with open_admin(topic.settings) as admin:
+        [described] = admin.describe_topics([topic.name])
+    topic_id = str(described["topic_id"]).replace("-", "")
+    lake.query(f"delete from {lake.gold}.folded_offsets")
+    lake.query(
+        f"insert into {lake.gold}.folded_offsets"
+        f" values ('{topic_id}+0', {offset}), ('{topic_id}+1', {offset})"
+    )
+
+
+def test_a_change_is_served_before_dbt_runs(
+    flink: FlinkCluster, topic: Topic, store: FeatureStore
+) -> None:
+    assert served_scores(store, 1, 2, 3, 101) == [IN_GOLD, IN_GOLD, IN_GOLD, None]
+    topic.score(1, 501)
+    topic.send(101, "c", row(601))
+    topic.send(2, "d")
+    topic.send(3, "u", row(502, person_age=144))  # which a rule rejects
+    wait_for(store, 1, 501)
+    wait_for(store, 101, 601)
+    wait_for(store, 2, None)
+    wait_for(store, 3, None)
+    features = streamed(store)[101]
+    assert features["credit_score_band"] == "fair"
+    assert features["loan_to_income_percent"] == 49.0
+    assert features["has_previous_default"] is False
+    assert features["event_timestamp"].isoformat() == "2027-01-15T08:00:00.001002+00:00"
+
+
+UNREADABLE = {
+    "not a number": row(person_income="NaN"),
+    "too large": row(loan_amnt="123456789012.00"),
+    "infinite time": row(updated_at="infinity"),
+    "before year 1": row(created_at="-0043-03-15T00:00:00Z"),
+    "year 0": row(created_at="0000-01-01T00:00:00Z"),
+    "after year 9999": row(created_at="+15000-01-01T00:00:00Z"),
+    "not sent, for it is long": row(loan_intent="__debezium_unavailable_value"),
+    "not an integer": row("many"),  # type: ignore[arg-type]
+    "a column less": {key: value for key, value in row().items() if key != "loan_status"},
+}
+
+
+@pytest.mark.parametrize("after", UNREADABLE.values(), ids=UNREADABLE)
+def test_what_silver_cannot_read_leaves_the_version_before(
+    flink: FlinkCluster, topic: Topic, store: FeatureStore, after: dict[str, Any]
+) -> None:
+    key = 10 + list(UNREADABLE.values()).index(after)
+    topic.score(key, 510)
+    topic.send(key, "u", after)
+    topic.score(key + 20, 511)  # in the same partition, after it
+    wait_for(store, key + 20, 511)
+    assert served_scores(store, key) == [510]
+    topic.score(key, 512)
+    wait_for(store, key, 512)
+
+
+def test_a_missing_value_is_rejected_as_by_silver(
+    flink: FlinkCluster, topic: Topic, store: FeatureStore
+) -> None:
+    topic.send(40, "u", row(None))
+    wait_for(store, 40, None)
+
+
+def test_records_that_are_no_changes_are_passed_over(
+    flink: FlinkCluster, topic: Topic, store: FeatureStore
+) -> None:
+    topic.send_raw(41, b"not JSON")
+    topic.send_raw(41, b'{"op": "u", "after": {}, "source": {}}')
+    topic.send_raw(41, b'{"op": "u", "after": [], "source": {"lsn": 9, "ts_us": 9}}')
+    topic.send_raw(None, json.dumps({"op": "u", "source": {"lsn": 9, "ts_us": 9}}).encode())
+    topic.score(41, 541)
+    wait_for(store, 41, 541)
+    assert flink.processes["taskmanager"].poll() is None
+
+
+def test_materialising_and_streaming_are_right_in_any_order(
+    flink: FlinkCluster, topic: Topic, store: FeatureStore, lake: SmallLake
+) -> None:
+    topic.score(51, 551)
+    wait_for(store, 51, 551)
+    # Gold does not have it yet: its older rows do not replace what was streamed.
+    materialize_views(store, everything=True)
+    assert served_scores(store, 51, 52) == [551, IN_GOLD]
+    # Now gold has all of it, and says something else (a batch came): gold counts.
+    fold(lake, topic, 1_000_000)
+    materialize_views(store, everything=True)
+    assert served_scores(store, 51, 52) == [IN_GOLD, IN_GOLD]
+    assert 51 not in streamed(store)
+    # A replay sends it again, and does not make it newer than gold.
+    topic.score(51, 552)
+    eventually(lambda: 51 in streamed(store), "51 was streamed")
+    assert served_scores(store, 51) == [IN_GOLD]
+    fold(lake, topic, 0)
+    with connect("POSTGRES_ADMIN", os.environ["FEAST_DB"]) as connection:
+        connection.execute(f"delete from {store.project}_folded_offsets")
+    materialize_views(store)
+    assert served_scores(store, 51) == [552]
+
+
+def test_a_truncate_hides_all_that_was_before(
+    flink: FlinkCluster, topic: Topic, store: FeatureStore
+) -> None:
+    topic.score(61, 561)
+    wait_for(store, 61, 561)
+    topic.send(None, "t")
+    wait_for(store, 61, None)
+    assert served_scores(store, 62) == [None]
+    topic.send(61, "c", row(562))
+    wait_for(store, 61, 562)
+    with connect("POSTGRES_ADMIN", os.environ["FEAST_DB"]) as connection:
+        connection.execute(f"delete from streaming.{store.project}_application_truncated")
+    assert served_scores(store, 62) == [IN_GOLD]
+
+
+@pytest.mark.parametrize("role", ["taskmanager", "jobmanager"])
+def test_a_killed_process_goes_on_where_it_was(
+    flink: FlinkCluster, topic: Topic, store: FeatureStore, role: str
+) -> None:
+    keys = range(1001, 1101)
+    for key in keys:
+        topic.send(key, "c", row(600))
+    wait_for(store, keys[0], 600)
+    flink.kill(role)
+    for key in keys:
+        if key % 3:
+            topic.score(key, 700)
+        else:
+            topic.send(key, "d")
+    flink.start(role)
+    flink.wait()
+    topic.send(2001, "c", row(800))
+    topic.send(2002, "c", row(800))
+    wait_for(store, 2001, 800)
+    wait_for(store, 2002, 800)
+    assert served_scores(store, *keys) == [700 if key % 3 else None for key in keys]
+    for key in keys:
+        topic.send(key, "d")
+    wait_for(store, keys[-1], None)
+
+
+def test_a_topic_that_was_made_again_is_read_from_its_beginning(
+    flink: FlinkCluster, topic: Topic, store: FeatureStore
+) -> None:
+    topic.score(71, 571)
+    wait_for(store, 71, 571)
+    topic.delete()
+    eventually(lambda: is_gone(topic), "the topic is gone")
+    topic.make()
+    for score in (572, 573):
+        topic.score(71, score)
+    # It ends, for supervisor to start it again; here the test does.
+    job_manager = flink.processes["jobmanager"]
+    eventually(lambda: job_manager.poll() is not None, "the job manager has ended")
+    assert "was made again" in flink.log("jobmanager")
+    flink.start("jobmanager")
+    flink.wait()
+    wait_for(store, 71, 573)
+
+
+def is_gone(topic: Topic) -> bool:
+    with open_admin(topic.settings) as admin:
+        return topic.name not in admin.list_topics()
+
+
+def test_no_log_has_a_password(flink: FlinkCluster) -> None:
+    secrets = [os.environ["FLINK_DB_PASSWORD"], os.environ["FLINK_S3_SECRET_KEY"]]
+    assert "INSERT INTO online" in flink.log("jobmanager")
+    for role in ("jobmanager", "taskmanager"):
+        assert not any(secret in flink.log(role) for secret in secrets)
+
+
+def test_flinks_user_sees_only_its_own_tables(store: FeatureStore) -> None:
+    settings = job_settings()
+    with (
+        connect("FLINK_DB", settings.feast_db) as connection,
+        pytest.raises(psycopg.errors.InsufficientPrivilege),
+    ):
+        connection.execute(f"select from {store.project}_loan")
+    with pytest.raises(psycopg.OperationalError, match="permission denied for database"):
+        connect("FLINK_DB", settings.source_db)
