@@ -20,6 +20,7 @@ from ingestion.trino_client import Trino
 from tests.faults.check import Check
 from tests.faults.dbt import build_silver
 from tests.faults.faults import Fault
+from tests.faults.online import wrong_features
 from tests.faults.scene import Scene
 from tests.stack import ingest
 
@@ -120,7 +121,7 @@ class Drill:
             )
         if records != (self._tally.records, self._tally.records):
             problems.append(f"Trino sees {records} records, the check {self._tally.records}")
-        return problems
+        return problems or wrong_features(self._settings)
 
     def _strike(self, fault: Fault) -> Outcome:
         with ThreadPoolExecutor(1) as pool:

@@ -54,6 +54,16 @@ def kill_some(count: Callable[[random.Random], int], *services: str) -> Strike:
     return strike
 
 
+def kill_flink(part: str) -> Strike:
+    """Kill one of Flink's processes, and what it started."""
+
+    def strike(scene: Scene) -> str:
+        scene.kill_tree(f"flink-{part}")
+        return ""
+
+    return strike
+
+
 def freeze(service: str, least: float, most: float) -> Strike:
     """Stop a process of the service for some seconds."""
 
@@ -156,6 +166,8 @@ KILLS = (
     Fault("killed: Trino", kill("trino")),
     Fault("killed: Hive metastore", kill("hive")),
     Fault("killed: PostgreSQL", kill("postgres")),
+    Fault("killed: Flink's job manager", kill_flink("jobmanager")),
+    Fault("killed: Flink's task manager", kill_flink("taskmanager")),
 )
 FAULTS = (
     *KILLS,

@@ -15,7 +15,7 @@ from tests.faults.check import Check
 from tests.faults.drill import Drill, Outcome
 from tests.faults.faults import KILLS
 from tests.faults.scene import Scene
-from tests.stack import objects_administrator
+from tests.stack import native, objects_administrator
 
 pytestmark = pytest.mark.slow
 
@@ -23,6 +23,7 @@ pytestmark = pytest.mark.slow
 @pytest.fixture(scope="module")
 def outcomes(stack: dict[str, str]) -> list[Outcome]:
     dice = random.Random()
+    native("up", "flink")
     drill = Drill(Scene(environment(), dice), seconds=3)
     faults = dice.sample(KILLS, len(KILLS))
     return list(drill.run(faults, silver_every=len(faults)))

@@ -1,0 +1,102 @@
+"""What Flink streams is what dbt makes of the same changes, value by value."""
+
+import os
+import random
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import psutil
+import psycopg
+import pytest
+
+from infra.env import load_env
+from infra.native.stack import Supervisor
+from tests.integration.changes import eventually
+from tests.integration.shown_lake import Landed, ShownLake, shown_lake
+from tests.integration.workload import writers
+from tests.stack import ingest, native
+
+pytestmark = pytest.mark.slow
+
+SECONDS = 20
+NOT_FEATURES = {"application_id", "event_timestamp", "created_timestamp", "is_current"}
+# What a read of the store takes, all of it: see feast_repo/streamed.py.
+STREAMED = """
+select application_id, event_timestamp, {features}
+from streaming.loan_approval_application
+where has_features and lsn > coalesce(
+    (select max(lsn) from streaming.loan_approval_application_truncated), -1
+)
+"""
+
+
+@pytest.fixture
+def flink(stack: dict[str, str]) -> Iterator[Supervisor]:
+    """The stack's own Flink, over the source's real topic; the source's table is empty."""
+    ingest("source", "generate", "--rows", "0")
+    ingest("stream", "capture")
+    ingest("bronze-tables")
+    native("up", "flink")
+    yield Supervisor(load_env())
+
+
+def work(supervisor: Supervisor, dice: random.Random) -> Landed:
+    """Let the writers write while Flink's processes are killed."""
+    landed = Landed()
+    with writers(landed.settings, seed=dice.randrange(1_000)):
+        end = time.monotonic() + SECONDS
+        while time.monotonic() < end:
+            time.sleep(dice.uniform(2, 5))
+            landed.snapshot(dice.choice(("full", "incremental")))
+            kill(supervisor, dice.choice(("jobmanager", "taskmanager")))
+    ingest("stream", "wait")
+    landed.find_changes()
+    return landed
+
+
+def kill(supervisor: Supervisor, part: str) -> None:
+    """With what it started; one that starts at the moment has no process."""
+    if pid := supervisor.info(f"flink-{part}")["pid"]:
+        process = psutil.Process(pid)
+        for one in (*process.children(recursive=True), process):
+            one.kill()
+
+
+def features_of(lake: ShownLake) -> list[str]:
+    columns = [row[0] for row in lake.query(f"show columns from {lake.gold}.historical_features")]
+    return [name for name in columns if name not in NOT_FEATURES]
+
+
+def in_gold(lake: ShownLake, features: list[str]) -> dict[int, list[Any]]:
+    rows = lake.query(
+        "select application_id, to_unixtime(event_timestamp) * 1000000,"
+        f" {', '.join(features)} from {lake.gold}.historical_features where is_current"
+    )
+    return {key: [round(moment), *values] for key, moment, *values in rows}
+
+
+def streamed(features: list[str]) -> dict[int, list[Any]]:
+    with psycopg.connect(
+        host=os.environ["POSTGRES_HOST"],
+        port=os.environ["POSTGRES_PORT"],
+        dbname=os.environ["FEAST_DB"],
+        user=os.environ["FLINK_DB_USER"],
+        password=os.environ["FLINK_DB_PASSWORD"],
+    ) as connection:
+        rows = connection.execute(STREAMED.format(features=", ".join(features)))
+        return {key: [round(moment.timestamp() * 1e6), *values] for key, moment, *values in rows}
+
+
+def test_streamed_features_are_golds_whatever_was_killed(flink: Supervisor) -> None:
+    dice = random.Random(int(os.environ.get("STREAMING_SEED") or random.randrange(10**6)))
+    landed = work(flink, dice)
+    with shown_lake() as lake:
+        lake.show([key for item in (*landed.snapshots, *landed.changes) for key in item])
+        lake.show(landed.earlier)
+        lake.make_tables("--select", "+historical_features")
+        features = features_of(lake)
+        expected = in_gold(lake, features)
+        assert len(features) == 14
+        assert expected
+        eventually(lambda: streamed(features) == expected, "Flink has caught up with gold")
