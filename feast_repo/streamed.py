@@ -2,7 +2,7 @@
 
 `python -m streaming` upserts a row per application into a table of its own, also one that says
 that there is none any more, with the place in the stream that the row comes from. The views'
-tables hold gold's rows, and beside them is written up to which offset of the stream gold has
+tables hold gold's rows, and with them stands up to which offset of the stream gold has
 everything. A streamed row counts from there on, and as long as it is not older than gold's row.
 So neither writer can replace the other's newer value, in any order of the two.
 """
@@ -64,20 +64,17 @@ class Streamed:
 
     def pick(self, alias: str, name: str) -> sql.Composed:
         """Of a feature, or the event's time, the value that holds: streamed, or gold's."""
-        streamed = sql.SQL("streamed.{}").format(sql.Identifier(name))
-        if name == "event_timestamp":  # without one, the row is not there
-            streamed = sql.SQL("case when streamed.has_features then {} end").format(streamed)
         return sql.SQL("""
             case
                 when streamed.lsn > coalesce(truncated.lsn, -1)
                 and streamed.event_timestamp >= coalesce({gold_time}, '-infinity')
-                then {streamed}
+                then case when streamed.has_features then streamed.{name} end
                 when truncated.lsn is null then {gold}
             end
         """).format(
             gold_time=sql.Identifier(alias, "event_timestamp"),
             gold=sql.Identifier(alias, name),
-            streamed=streamed,
+            name=sql.Identifier(name),
         )
 
     def columns(self, connection: Connection) -> frozenset[str]:

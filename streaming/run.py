@@ -1,6 +1,6 @@
 """Runs the job: what supervisor starts, and starts again when it ends.
 
-Each start is a recovery: it goes on from the newest complete checkpoint, if there is one.
+Each start is a recovery: it continues from the newest complete checkpoint, if there is one.
 """
 
 import os

@@ -12,7 +12,8 @@ create table if not exists {schema}.{online} (
     event_timestamp timestamp with time zone not null,
     created_timestamp timestamp with time zone not null,
     {features}
-);
+-- Room for an update in the row's own page: the index needs no new entry.
+) with (fillfactor = 60);
 
 create table if not exists {schema}.{truncated} (
     input_id text primary key,
@@ -22,17 +23,24 @@ create table if not exists {schema}.{truncated} (
 
 -- A replay sends old rows again: an older row never replaces a newer one. Within a partition
 -- offsets say which is newer; between two, as after a change of their number, the log's position.
-create or replace function {schema}.keep_newest() returns trigger language plpgsql as $body$
+create or replace function {schema}.leave_out() returns trigger language plpgsql as $body$
 begin
-    if new.input_id = old.input_id then
-        return case when new.record_offset > old.record_offset then new end;
-    end if;
-    return case when new.lsn > old.lsn then new end;
+    return null;
 end
 $body$;
 
 create or replace trigger keep_newest before update on {schema}.{online}
-for each row execute function {schema}.keep_newest();
+for each row when (
+    case
+        when new.input_id = old.input_id then new.record_offset <= old.record_offset
+        else new.lsn <= old.lsn
+    end
+) execute function {schema}.leave_out();
 
 create or replace trigger keep_newest before update on {schema}.{truncated}
-for each row execute function {schema}.keep_newest();
+for each row when (
+    case
+        when new.input_id = old.input_id then new.record_offset <= old.record_offset
+        else new.lsn <= old.lsn
+    end
+) execute function {schema}.leave_out();

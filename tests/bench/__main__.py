@@ -25,7 +25,7 @@ from infra.provision import environment
 from ingestion.batch.manifest import newest_manifest
 from ingestion.settings import get_settings
 from ingestion.storage import Bronze
-from tests.bench import dbt, features, pipelines, serving, start, stream
+from tests.bench import dbt, features, online, pipelines, serving, start, stream
 from tests.bench.measure import Measured, Row, measure
 from tests.stack import native, own_stack
 
@@ -133,6 +133,15 @@ def freshness_table() -> list[Row]:
     return fresh
 
 
+def streaming_tables() -> dict[str, list[Row]]:
+    online.prepare()
+    tables = {"From commit to the online store": online.freshness()}
+    tables["A backlog of changes into the online store"] = online.backlog()
+    for title, rows in tables.items():
+        print_rows(title, rows)
+    return tables
+
+
 def history_table() -> list[Row]:
     stream.prepare()
     silver = stream.silver_by_history()
@@ -186,6 +195,7 @@ PARTS: dict[str, Callable[[dict[str, str]], object]] = {
     "dbt": lambda _: dbt_tables(),
     "stream": lambda _: stream_table(),
     "freshness": lambda _: freshness_table(),
+    "streaming": lambda _: streaming_tables(),
     "history": lambda _: history_table(),
     "pipelines": lambda _: pipelines_table(),
     "features": lambda _: feature_tables(),

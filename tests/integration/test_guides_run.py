@@ -10,7 +10,7 @@ from ingestion.settings import get_settings
 from ingestion.storage import Bronze
 from ingestion.stream.dead_letters import kept_letters
 from tests.guides import MarkedBlock, marked_blocks
-from tests.stack import delete_objects
+from tests.stack import delete_objects, native
 
 # The fixture builds the whole lake, under the names that the guides use.
 pytestmark = pytest.mark.slow
@@ -48,6 +48,7 @@ def lake(stack: dict[str, str]) -> Iterator[dict[str, str]]:
     delete_objects(bronze.bucket, letters)
     built = run(BUILD_LAKE)
     assert built.returncode == 0, built.stdout[-4000:]
+    native("up", "flink")
     yield stack
 
 

@@ -265,6 +265,26 @@ def test_a_truncate_hides_all_that_was_before(
     assert served_scores(store, 62) == [IN_GOLD]
 
 
+def test_an_older_row_never_replaces_a_newer_one(
+    flink: FlinkCluster, topic: Topic, store: FeatureStore
+) -> None:
+    """As a replay sends it, also of another partition, after a change of their number."""
+    topic.score(81, 581)
+    wait_for(store, 81, 581)
+    newest = streamed(store)[81]
+    update = (
+        f"update streaming.{store.project}_application set credit_score = 999,"
+        " input_id = %s, record_offset = %s, lsn = %s where application_id = 81"
+    )
+    input_id, offset, lsn = newest["input_id"], newest["record_offset"], newest["lsn"]
+    with connect("FLINK_DB") as connection:
+        for older in ((input_id, offset, lsn), (input_id, offset - 1, lsn), ("other+0", 9, lsn)):
+            assert connection.execute(update, older).rowcount == 0
+        for newer in ((input_id, offset + 1, lsn), ("other+0", 0, lsn + 1)):
+            assert connection.execute(update, newer).rowcount == 1
+        connection.rollback()
+
+
 @pytest.mark.parametrize("role", ["taskmanager", "jobmanager"])
 def test_a_killed_process_goes_on_where_it_was(
     flink: FlinkCluster, topic: Topic, store: FeatureStore, role: str

@@ -21,6 +21,7 @@ TARGET = re.compile(r"^([a-z0-9-]+):", re.MULTILINE)
 APPS = {
     "ingestion": "ingestion.cli",
     "ml": "ml.cli",
+    "streaming": "streaming.cli",
     "infra.airflow": "infra.airflow.__main__",
     "infra.kubernetes": "infra.kubernetes.__main__",
 }
@@ -36,6 +37,8 @@ READ_ONLY = (
     "python -m ingestion stream dead-letters",
     "python -m feast_repo.consistency",
     "python -m feast_repo.show",
+    "python -m streaming status",
+    "python -m streaming render",
     "dbt ls",
     "dbt source freshness",
 )
