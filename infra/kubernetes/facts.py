@@ -20,6 +20,7 @@ CONFIGURATION = {
     "trino": ("*", "catalog/*"),
     "kafka": ("*",),
     "debezium": ("*",),
+    "flink": ("*",),
     "mlflow": ("serve.py",),
     "airflow": ("airflow.cfg",),
     "native/bin": ("*",),

@@ -111,6 +111,8 @@ def test_each_service_is_at_its_own_name(local: Release) -> None:
             assert settings[host] == service.name
     hosts = {name: value for name, value in settings.items() if name.endswith("_HOST")}
     without_host = {"trino-worker", "consumer"}
+    # Only the service's other process, in the same pod, asks for it.
+    assert hosts.pop("FLINK_TASK_HOST") == "127.0.0.1"
     everywhere = settings["BIND_HOST"]
     assert set(hosts.values()) == {*local.of_kind("Service"), everywhere} - without_host
     assert settings["S3_ENDPOINT"] == "http://minio:9000"
