@@ -93,7 +93,7 @@ def test_a_model_that_breaks_the_rules_is_named_with_each(broken: Path) -> None:
         "`report` is based on a model(s) that is not public: ['loans']",
         "`approvals` references a source even though this is not permitted",
         "Source `bronze.loan_applications` is referenced by more than one model",
-        "`approvals` is not located in a valid sub-directory (['features', 'marts'])",
+        "`approvals` is not located in a valid sub-directory (['features', 'marts', 'stream'])",
         "`approvals` is not declared in a properties file",
     ]:
         assert complaint in messages

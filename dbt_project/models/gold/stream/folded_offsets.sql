@@ -1,4 +1,4 @@
--- Built after the tables of features, so that it never says more than they have:
+-- Built after the tables of features, for it must not say more than they have:
 -- depends_on: {{ ref('applicant_features') }}
 -- depends_on: {{ ref('credit_history_features') }}
 -- depends_on: {{ ref('loan_features') }}
