@@ -3,6 +3,7 @@
 Each start is a recovery: it continues from the newest complete checkpoint, if there is one.
 """
 
+import ctypes
 import os
 import signal
 import subprocess
@@ -22,6 +23,7 @@ from streaming.settings import JobSettings, source_topic
 # The program that starts one of Flink's processes.
 FLINK = Path("native/bin/flink")
 SQL_APPLICATION = "org.apache.flink.table.runtime.application.SqlDriver"
+PR_SET_PDEATHSIG = 1  # linux/prctl.h
 # How soon a topic that was deleted and made again is noticed.
 TOPIC_CHECK_SECONDS = 10.0
 
@@ -85,8 +87,11 @@ def find_topic(settings: JobSettings, topic: str) -> str | None:
 
 @contextmanager
 def forwarding_signals(command: list[str]) -> Iterator["subprocess.Popen[bytes]"]:
-    """A process that gets the signals that this one gets, and has ended when the block has."""
-    process = subprocess.Popen(command)
+    """A process that gets the signals that this one gets, and has ended when the block has.
+
+    It also ends when this one is killed: else it would hold the ports of the next one.
+    """
+    process = subprocess.Popen(command, preexec_fn=end_with_parent)  # noqa: PLW1509 (no threads)
     before = {
         number: signal.signal(number, lambda received, _: process.send_signal(received))
         for number in (signal.SIGTERM, signal.SIGINT)
@@ -98,3 +103,8 @@ def forwarding_signals(command: list[str]) -> Iterator["subprocess.Popen[bytes]"
         process.wait()
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def end_with_parent() -> None:
+    """Have the kernel end this process when its parent has ended: prctl(2)."""
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)

@@ -55,10 +55,10 @@ def kill_some(count: Callable[[random.Random], int], *services: str) -> Strike:
 
 
 def kill_flink(part: str) -> Strike:
-    """Kill one of Flink's processes, and what it started."""
+    """Kill one of Flink's processes."""
 
     def strike(scene: Scene) -> str:
-        scene.kill_tree(f"flink-{part}")
+        scene.kill(f"flink-{part}")
         return ""
 
     return strike

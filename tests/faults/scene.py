@@ -44,12 +44,6 @@ class Scene:
         for process in [self.process(name) for name in names]:
             process.kill()
 
-    def kill_tree(self, name: str) -> None:
-        """kill -9 a process and what it started."""
-        process = self.process(name)
-        for one in (*process.children(recursive=True), process):
-            one.kill()
-
     @contextmanager
     def frozen(self, name: str) -> Iterator[None]:
         """Suspend a process (SIGSTOP) during the block."""

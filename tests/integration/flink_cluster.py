@@ -54,13 +54,14 @@ class FlinkCluster:
         eventually(runs, "Flink's job runs")
 
     def kill(self, role: str) -> None:
-        """With all that it started, as a machine that fails does."""
+        """kill -9; what it started ends with it."""
         process = self.processes.pop(role)
-        if process.poll() is None:
-            for child in psutil.Process(process.pid).children(recursive=True):
-                child.kill()
+        ended = process.poll() is not None
+        started = [] if ended else psutil.Process(process.pid).children(recursive=True)
         process.kill()
         process.wait()
+        _, alive = psutil.wait_procs(started, timeout=30)
+        assert not alive
 
     def stop(self) -> None:
         for process in self.processes.values():

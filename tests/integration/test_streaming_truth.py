@@ -56,11 +56,9 @@ def work(supervisor: Supervisor, dice: random.Random) -> Landed:
 
 
 def kill(supervisor: Supervisor, part: str) -> None:
-    """With what it started; one that starts at the moment has no process."""
+    """One that starts at the moment has no process."""
     if pid := supervisor.info(f"flink-{part}")["pid"]:
-        process = psutil.Process(pid)
-        for one in (*process.children(recursive=True), process):
-            one.kill()
+        psutil.Process(pid).kill()
 
 
 def features_of(lake: ShownLake) -> list[str]:
