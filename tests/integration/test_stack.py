@@ -70,6 +70,13 @@ def supervisor_of(env_file: Path, monkeypatch: pytest.MonkeyPatch) -> Supervisor
     return Supervisor(environment())
 
 
+@pytest.fixture(scope="module", autouse=True)
+def flink(stack: Settings) -> None:
+    """What the tests' stack starts only where a test asks for it."""
+    started = native(Path(os.environ["ENV_FILE"]), "up", "flink")
+    assert started.returncode == 0, started.stderr
+
+
 def test_all_services_are_healthy_and_set_up(stack: Settings) -> None:
     env = environment()
     for service in SERVICES:
@@ -122,7 +129,8 @@ def test_needs_the_memory_that_the_readme_asks_for(stack: Settings) -> None:
     of_airflow = sum(by_process[name] for name in airflow.processes(env))
     assert of_airflow < 1.3 * 2**30, by_process
     assert by_process["mlflow"] < 400 * 2**20, by_process
-    assert sum(by_process.values()) < 6e9, by_process
+    assert sum(by_process[f"flink-{part}"] for part in ("jobmanager", "taskmanager")) < 1.3e9
+    assert sum(by_process.values()) < 7e9, by_process
 
 
 def test_a_held_port_is_named_with_its_holder(small_stack: Path) -> None:
