@@ -33,11 +33,15 @@
     ) }}
 {%- endmacro %}
 
-{# The labels of the exposures and the names of the models that depend on a model. #}
+{#
+    The labels of the exposures and the names of the models that read a model. The model
+    folded_offsets is built after the tables of features, and reads none of their columns.
+#}
 {% macro readers_of(model) -%}
     {%- set readers = [] -%}
     {%- for reader in (graph.exposures.values() | list) + (graph.nodes.values() | list) -%}
         {%- if reader.resource_type in ['exposure', 'model']
+            and reader.name != 'folded_offsets'
             and model.unique_id in reader.depends_on.nodes -%}
             {%- do readers.append(reader.label or reader.name) -%}
         {%- endif -%}
