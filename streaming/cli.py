@@ -66,7 +66,7 @@ def status() -> None:
         taken = f"{job.checkpoint:%m-%d %H:%M:%S} UTC" if job.checkpoint else "none yet"
         size = decimal(job.checkpoint_bytes)
         failed = str(job.failed_checkpoints)
-        table.add_row(job.name, job.state.lower(), str(job.restarts), taken, size, failed)
+        table.add_row(job.name, job.state.lower(), str(job.failures), taken, size, failed)
     out.print(table)
     problems = [problem for job in jobs for problem in job.problems(now)]
     if not jobs:

@@ -15,6 +15,7 @@ from pathlib import Path
 from kafka.errors import KafkaError
 
 from ingestion.errors import ServiceError
+from ingestion.settings import Settings
 from ingestion.stream.client import open_admin
 from streaming.checkpoints import Checkpoints
 from streaming.job import Job, ensure_tables, read_job, write_script
@@ -75,7 +76,7 @@ def wait_for_topic(settings: JobSettings, topic: str, report: Report) -> str:
     return found
 
 
-def find_topic(settings: JobSettings, topic: str) -> str | None:
+def find_topic(settings: Settings, topic: str) -> str | None:
     """The topic's id as bronze has it, 32 hex digits; None while Kafka does not say."""
     try:
         with open_admin(settings) as admin:

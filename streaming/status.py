@@ -20,7 +20,7 @@ class JobStatus:
 
     name: str
     state: str
-    restarts: int
+    failures: int
     checkpoint: datetime | None
     checkpoint_bytes: int
     failed_checkpoints: int
@@ -52,7 +52,7 @@ def read_job_status(settings: JobSettings, job: dict[str, Any]) -> JobStatus:
     return JobStatus(
         name=job["name"],
         state=job["state"],
-        restarts=len(exceptions),
+        failures=len(exceptions),
         checkpoint=moment(completed["latest_ack_timestamp"]) if completed else None,
         checkpoint_bytes=completed["checkpointed_size"] if completed else 0,
         failed_checkpoints=checkpoints["counts"]["failed"],

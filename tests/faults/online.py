@@ -1,13 +1,13 @@
 """Is what Flink streamed what silver has? Of each application, a feature of each view."""
 
-import os
 import time
+from contextlib import closing
 from typing import Any
-
-import psycopg2
 
 from ingestion.settings import Settings
 from ingestion.trino_client import Trino
+from streaming.job import connect
+from streaming.settings import job_settings
 
 TIMEOUT_SECONDS = 120
 SILVER = """
@@ -30,7 +30,7 @@ def wrong_features(settings: Settings) -> list[str]:
     """What differs once Flink has had time to catch up with silver, in words."""
     silver: Features = {key: values for key, *values in Trino(settings).query(SILVER)}
     deadline = time.monotonic() + TIMEOUT_SECONDS
-    while (different := differences(silver, streamed(settings))) and time.monotonic() < deadline:
+    while (different := differences(silver, streamed())) and time.monotonic() < deadline:
         time.sleep(0.5)
     return [f"Flink streamed something else than silver has: {different[:3]}"] if different else []
 
@@ -44,17 +44,7 @@ def differences(silver: Features, online: Features) -> list[tuple[int, Any, Any]
     ]
 
 
-def streamed(settings: Settings) -> Features:
-    connection = psycopg2.connect(
-        host=settings.postgres_host,
-        port=settings.postgres_port,
-        dbname=os.environ["FEAST_DB"],
-        user=os.environ["FLINK_DB_USER"],
-        password=os.environ["FLINK_DB_PASSWORD"],
-    )
-    try:
-        with connection, connection.cursor() as cursor:
-            cursor.execute(STREAMED)
-            return {key: values for key, *values in cursor.fetchall()}
-    finally:
-        connection.close()
+def streamed() -> Features:
+    with closing(connect(job_settings())) as connection, connection.cursor() as cursor:
+        cursor.execute(STREAMED)
+        return {key: values for key, *values in cursor.fetchall()}

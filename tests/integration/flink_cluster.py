@@ -12,7 +12,7 @@ import psutil
 
 from infra.paths import INFRA, REPO
 from infra.provision import environment, provision
-from infra.services import SERVICES, flink_healthy
+from infra.services import find_service, flink_healthy
 from tests.integration.changes import eventually
 from tests.stack import free_port
 
@@ -26,8 +26,7 @@ class FlinkCluster:
     """A job manager and a task manager; a test may kill each, and start it again."""
 
     def __init__(self, folder: Path, env: Mapping[str, str]) -> None:
-        [service] = [one for one in SERVICES if one.name == "flink"]
-        ports = {port: str(free_port()) for port in service.ports}
+        ports = {port: str(free_port()) for port in find_service("flink").ports}
         (folder / "run").mkdir(parents=True)
         self.env = {**environment(), **os.environ, **env, **ports, "LAKEHOUSE_STATE": str(folder)}
         self.folder = folder

@@ -15,6 +15,7 @@ from psycopg.rows import dict_row
 from ingestion.settings import get_settings
 from ingestion.stream.client import open_admin
 from ingestion.stream.topics import ensure_topics
+from streaming.run import find_topic
 from streaming.settings import job_settings
 from tests.integration.changes import eventually
 from tests.integration.conftest import Corner, open_corner
@@ -151,9 +152,7 @@ def wait_for(store: FeatureStore, key: int, score: int | None) -> None:
 
 def fold(lake: SmallLake, topic: Topic, offset: int) -> None:
     """As dbt does: gold has everything before the offset, of either partition."""
-    with open_admin(topic.settings) as admin:
-        [described] = admin.describe_topics([topic.name])
-    topic_id = str(described["topic_id"]).replace("-", "")
+    topic_id = find_topic(topic.settings, topic.name)
     lake.query(f"delete from {lake.gold}.folded_offsets")
     lake.query(
         f"insert into {lake.gold}.folded_offsets"
