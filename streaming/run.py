@@ -1,6 +1,7 @@
 """Runs the job: what supervisor starts, and starts again when it ends.
 
-Each start is a recovery: it continues from the newest complete checkpoint, if there is one.
+Each start is a recovery: it continues from the newest complete checkpoint, if there is one, or
+from where a user has it start.
 """
 
 import ctypes
@@ -9,7 +10,8 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 
 from kafka.errors import KafkaError
@@ -17,9 +19,12 @@ from kafka.errors import KafkaError
 from ingestion.errors import ServiceError
 from ingestion.settings import Settings
 from ingestion.stream.client import open_admin
+from streaming.bucket import Bucket
 from streaming.checkpoints import Checkpoints
+from streaming.errors import StreamingError
 from streaming.job import Job, ensure_tables, read_job, write_script
 from streaming.settings import JobSettings, source_topic
+from streaming.start import BEGINNING, START_AGAIN, Start, Starts, savepoints_of, why_not
 
 # The program that starts one of Flink's processes.
 FLINK = Path("native/bin/flink")
@@ -27,40 +32,131 @@ SQL_APPLICATION = "org.apache.flink.table.runtime.application.SqlDriver"
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
 # How soon a topic that was deleted and made again is noticed.
 TOPIC_CHECK_SECONDS = 10.0
+# The same for a command of a user's.
+START_CHECK_SECONDS = 2.0
 
 Report = Callable[[str], None]
 
 
 def run_job(settings: JobSettings, report: Report) -> int:
-    """Run the job until it ends, or its topic is another one; its exit code.
+    """Run the job until it ends by itself, or has to start elsewhere; its exit code.
 
-    Raises StreamingError or IngestionError: a service cannot be reached, or refuses.
+    One that was stopped is started again when a user wants it. Raises StreamingError or
+    IngestionError: a service cannot be reached, or refuses.
     """
     topic = source_topic(settings)
-    topic_id = wait_for_topic(settings, topic, report)
-    job = read_job(settings, topic_id)
-    ensure_tables(job)
-    checkpoints = Checkpoints(settings, job.checkpoints())
-    newest = checkpoints.newest()
-    checkpoints.forget_others(newest)
-    report(f"{topic}: from {newest or 'its beginning: there is no checkpoint of this job'}")
-    with forwarding_signals(command(job, checkpoints, newest)) as process:
-        while process.poll() is None:
-            try:
-                process.wait(TOPIC_CHECK_SECONDS)
-            except subprocess.TimeoutExpired:
-                if find_topic(settings, topic) not in (topic_id, None):
-                    report(f"{topic} was made again: the job begins at its beginning")
-                    process.terminate()
-    return process.returncode
+    while True:
+        job = read_job(settings, wait_for_topic(settings, topic, report))
+        ensure_tables(job)
+        one = JobRun(job, report)
+        if code := one.run():
+            return code
+        one.wait_for_start()
 
 
-def command(job: Job, checkpoints: Checkpoints, newest: str | None) -> list[str]:
+class JobRun:
+    """One start of the job, until its end."""
+
+    def __init__(self, job: Job, report: Report) -> None:
+        self.job, self.report = job, report
+        self.bucket = Bucket(job.settings)
+        self.checkpoints = Checkpoints(self.bucket, job.checkpoints())
+        self.starts = Starts(self.bucket, job.online_table)
+        self.newest = self.checkpoints.newest()
+        self.checkpoints.forget_others(self.newest)
+        self.start = self.first_start()
+
+    def first_start(self) -> Start | None:
+        """From where a user, or the stop before, has it start; None: its newest checkpoint."""
+        found = self.starts.read()
+        if found is None or found.refused:
+            return None
+        if reason := why_not(found, self.bucket, self.checkpoints.folder):
+            self.refuse(found, reason)
+            return None
+        if found.stopped:  # no more
+            found = replace(found, stopped=False)
+            self.starts.write(found)
+        return found
+
+    def refuse(self, start: Start, reason: str) -> None:
+        self.report(reason)
+        if start.stopped:
+            self.starts.delete()  # no user waits for an answer
+        else:
+            self.starts.write(replace(start, refused=reason))
+
+    def run(self) -> int:
+        """Its exit code: 0 if it was stopped or cancelled, for it never ends otherwise."""
+        origin = self.start.path if self.start else self.newest
+        none = f"{BEGINNING}: " + ("as asked" if self.start else "it has no checkpoint")
+        self.report(f"{self.job.topic}: from {origin or none}")
+        check_topic = time.monotonic() + TOPIC_CHECK_SECONDS
+        with forwarding_signals(command(self.job, self.checkpoints, origin)) as process:
+            while process.poll() is None:
+                with suppress(subprocess.TimeoutExpired):
+                    process.wait(START_CHECK_SECONDS)
+                # While MinIO does not answer, the job waits for it, and so does this.
+                with suppress(StreamingError):
+                    self.forget_start()
+                    if self.is_to_start_elsewhere():
+                        process.terminate()
+                if time.monotonic() > check_topic:
+                    check_topic = time.monotonic() + TOPIC_CHECK_SECONDS
+                    self.check_topic(process)
+        return process.returncode
+
+    def forget_start(self) -> None:
+        """Once the job has a checkpoint, that is where the next start begins."""
+        if self.start and self.checkpoints.newest() not in (self.newest, None):
+            if self.starts.read() == self.start:
+                self.starts.delete()
+            self.start = None
+
+    def is_to_start_elsewhere(self) -> bool:
+        found = self.starts.read()
+        if found is None or found.refused or found.stopped or found == self.start:
+            return False
+        if reason := why_not(found, self.bucket, self.checkpoints.folder):
+            self.refuse(found, reason)
+            return False
+        self.report(f"the job ends, to start from {found}")
+        return True
+
+    def check_topic(self, process: "subprocess.Popen[bytes]") -> None:
+        topic = self.job.topic
+        if find_topic(self.job.settings, topic) not in (self.job.topic_id, None):
+            self.report(f"{topic} was made again: the job begins at its beginning")
+            process.terminate()
+
+    def wait_for_start(self) -> None:
+        """Store where the job was stopped, for its next start, and wait for a user's command."""
+        folders = [self.checkpoints.folder, savepoints_of(self.checkpoints.folder)]
+        complete = self.bucket.complete(*folders)
+        stopped = Start(complete[-1] if complete else None, stopped=True)
+        self.starts.write(stopped)
+        self.report(f"the job was stopped: {START_AGAIN}")
+        while not self.is_wanted_again(stopped):
+            time.sleep(START_CHECK_SECONDS)
+
+    def is_wanted_again(self, stopped: Start) -> bool:
+        with suppress(StreamingError):  # as long as MinIO does not answer
+            found = self.starts.read()
+            if found is None:  # a command that was refused was in its place
+                self.starts.write(stopped)
+            elif not found.stopped and not found.refused:
+                if not (reason := why_not(found, self.bucket, self.checkpoints.folder)):
+                    return True
+                self.refuse(found, reason)
+        return False
+
+
+def command(job: Job, checkpoints: Checkpoints, origin: str | None) -> list[str]:
     program = Path(os.environ["INFRA"]) / FLINK
     arguments = ["--job-classname", SQL_APPLICATION]
-    if newest:
-        arguments += ["--fromSavepoint", newest]
-    arguments += ["-D", f"execution.checkpointing.dir={checkpoints.uri(checkpoints.prefix)}"]
+    if origin:
+        arguments += ["--fromSavepoint", origin]
+    arguments += ["-D", f"execution.checkpointing.dir={checkpoints.uri}"]
     arguments += ["-D", f"pipeline.name={job.online_table}"]
     return [str(program), "jobmanager", *arguments, "--scriptUri", write_script(job).as_uri()]
 

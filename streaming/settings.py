@@ -30,6 +30,8 @@ class JobSettings(Settings):
     flink_host: str
     flink_port: int
     lakehouse_state: str
+    # False: `make up` leaves it out.
+    flink: bool = True
 
     @property
     def rest(self) -> str:
