@@ -2,7 +2,8 @@
 
 import socket
 import subprocess
-from collections.abc import Callable, Iterator
+import sys
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 
@@ -15,6 +16,7 @@ from infra import bootstrap
 from infra.airflow import bootstrap as airflow
 from infra.env import Env
 from infra.errors import LakehouseError
+from infra.paths import REPO
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,8 @@ class Service:
     # The signal that stops it, and after how many seconds it is killed.
     stop_signal: str = "TERM"
     stop_seconds: int = 10
+    # The command of ours, after `python -m`, that says how its work is: `make status` runs it.
+    report: tuple[str, ...] = ()
     # Only started by its name: it takes memory, and most users do not need it.
     by_name: bool = False
 
@@ -144,9 +148,13 @@ def mlflow_healthy(env: Env) -> bool:
 
 def flink_healthy(env: Env) -> bool:
     """All of its jobs run: one that waits for a task manager, or fails repeatedly, does not."""
-    answer = get(f"http://{env['FLINK_HOST']}:{env['FLINK_PORT']}/jobs")
+    answer = get(f"http://{env['FLINK_HOST']}:{env['FLINK_PORT']}/jobs/overview")
     jobs = answer.json()["jobs"] if answer is not None else []
-    return bool(jobs) and all(job["status"] == "RUNNING" for job in jobs)
+    # Without a task manager a job is RUNNING, too, but its tasks are not.
+    return bool(jobs) and all(
+        job["state"] == "RUNNING" and job["tasks"]["running"] == job["tasks"]["total"]
+        for job in jobs
+    )
 
 
 def airflow_healthy(env: Env) -> bool:
@@ -271,6 +279,7 @@ SERVICES = [
         needs=("postgres", "minio", "kafka", "consumer"),
         parts=("jobmanager", "taskmanager"),
         stop_seconds=30,
+        report=("streaming", "status"),
     ),
     Service(
         name="mlflow",
@@ -333,3 +342,10 @@ def choose_services(names: list[str] | None, without: list[str] | None = None) -
         if service.name in chosen:
             chosen |= {*service.needs, *service.setup_needs}
     return [service for service in SERVICES if service.name in chosen]
+
+
+def report_all(started: Iterable[Service]) -> bool:
+    """Have each say how its work is, by its own command; whether all is as it must be."""
+    commands = [[sys.executable, "-m", *service.report] for service in started if service.report]
+    codes = [subprocess.run(command, cwd=REPO, check=False).returncode for command in commands]
+    return not any(codes)

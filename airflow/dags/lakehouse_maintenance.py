@@ -1,4 +1,4 @@
-"""Keeps the lake small, tests the whole history, and looks after the stream and the model.
+"""Keeps the lake small, tests the whole history, and looks after stream, Flink's job and model.
 
 Each task fails when a threshold is passed, and its log says what to do.
 """
@@ -28,6 +28,8 @@ with DAG(
     # In the pool, too: halfway through a run of dbt, history is not yet what the state says.
     command("test_whole_history", WHOLE_HISTORY, "dbt_project", pool=TRINO_POOL)
     command("stream", "python -m ingestion stream status")
+    # Skipped where Flink is left out.
+    command("streamed_features", "python -m streaming status")
     marts = command("marts", "dbt build --select tag:scores", "dbt_project", pool=TRINO_POOL)
     # Skipped, and the asset not raised, if there is no alarm.
     retrain = command("retrain", "python -O -m ml monitor --retrain", outlets=[RETRAIN])

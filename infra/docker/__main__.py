@@ -15,7 +15,7 @@ from infra.docker import images
 from infra.env import choose_runtime, ensure_env, env_file, load_env
 from infra.errors import LakehouseError
 from infra.paths import REPO
-from infra.services import SERVICES, choose_services
+from infra.services import SERVICES, choose_services, report_all
 
 app = typer.Typer(
     help="Runs the lakehouse in containers, by Docker Compose.",
@@ -144,7 +144,9 @@ def status() -> None:
             where.pop(one["Service"], "").format(**env),
         )
     console.print(table)
-    raise typer.Exit(0 if found and healthy_all else 1)
+    # Its address was printed: a container of it was started.
+    started = [service for service in SERVICES if service.programs[0] not in where]
+    raise typer.Exit(0 if report_all(started) and found and healthy_all else 1)
 
 
 def lines(*arguments: str) -> list[dict[str, Any]]:

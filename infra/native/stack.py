@@ -23,7 +23,7 @@ from infra.errors import LakehouseError
 from infra.native.supervisor_config import write_configuration
 from infra.process import run
 from infra.provision import CLIENTS, provisioning
-from infra.services import SERVICES, Service, choose_services
+from infra.services import SERVICES, Service, choose_services, report_all
 
 HEALTH_TIMEOUT_SECONDS = 180
 # A Unix socket's address holds 108 bytes, which a deep clone exceeds.
@@ -283,6 +283,7 @@ def status(env: Env) -> bool:
     table = Table("service", "state", "healthy", "pid", "resident", box=None)
     table.add_column("where", overflow="fold")
     healthy_all, resident = running, 0
+    started: dict[str, Service] = {}
     for service in SERVICES:
         healthy = running and service.healthy(env)
         where = service.where + service.login
@@ -296,6 +297,8 @@ def status(env: Env) -> bool:
             alive = bool(state.get("pid")) and healthy
             left_out = state.get("start") == 0
             healthy_all &= alive or left_out
+            if state.get("start"):
+                started[service.name] = service
             resident += memory
             table.add_row(
                 process.split(":")[-1],
@@ -308,7 +311,7 @@ def status(env: Env) -> bool:
             where = ""  # all of its processes are in one place
     table.add_row("[bold]all", "", "", "", f"[bold]{resident / 2**20:,.0f} MB", "")
     console.print(table)
-    return healthy_all
+    return report_all(started.values()) and healthy_all
 
 
 def tree_memory(pid: int) -> int:

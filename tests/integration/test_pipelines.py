@@ -269,11 +269,13 @@ def test_maintenance_fails_if_its_commands_fail(airflow: Airflow) -> None:
         return subprocess.run([sys.executable, *arguments], cwd=REPO, check=False).returncode
 
     stream = code("-m", "ingestion", "stream", "status")
+    flink = code("-m", "streaming", "status")
     run = code("-m", "infra.airflow", "run", "lakehouse_maintenance")
     model = code("-O", "-m", "ml", "monitor", "--last")
     after = states(airflow, "lakehouse_maintenance")
     assert after["upkeep"] == after["test_whole_history"] == after["marts"] == "success"
     assert after["stream"] == ("failed" if stream else "success")
+    assert after["streamed_features"] == ("failed" if flink else "success")
     assert after["model"] == ("failed" if model else "success")
     assert after["retrain"] == ("success" if model else "skipped")
-    assert bool(run) == bool(stream or model)
+    assert bool(run) == bool(stream or flink or model)

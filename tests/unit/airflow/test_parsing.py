@@ -166,6 +166,11 @@ def test_what_needs_silver_and_gold_at_rest_holds_the_one_slot(parsed: Any) -> N
     }
 
 
+def test_maintenance_looks_after_stream_flink_and_model(parsed: Any) -> None:
+    tasks = parsed["pipelines"]["lakehouse_maintenance"]["tasks"]
+    assert {"stream", "streamed_features", "model"} <= tasks.keys()
+
+
 def test_a_task_finds_libraries_imported_and_reads_our_files_again(forked: Any) -> None:
     known = set(forked["modules"])
     assert {"cosmos", "airflow.providers.standard.operators.bash"} <= known
