@@ -119,7 +119,7 @@ def stop() -> None:
     from streaming.start import START_AGAIN
 
     print(savepoints.stop(job_settings()))
-    err.print(f"the job is stopped: {START_AGAIN}")
+    err.print(f"the job is stopped: {START_AGAIN}", soft_wrap=True)
 
 
 @app.command()

@@ -100,7 +100,7 @@ class JobRun:
                 with suppress(StreamingError):
                     self.forget_start()
                     if self.is_to_start_elsewhere():
-                        process.terminate()
+                        break  # which ends it
                 if time.monotonic() > check_topic:
                     check_topic = time.monotonic() + TOPIC_CHECK_SECONDS
                     self.check_topic(process)

@@ -54,7 +54,7 @@ def stop(settings: JobSettings) -> str:
 
 
 def newest_savepoint(settings: JobSettings) -> str:
-    """The newest of the job, whatever its SQL and its topic were. Raises StreamingError."""
+    """The newest of the job, also of other SQL or another topic. Raises StreamingError."""
     bucket = Bucket(settings)
     found = bucket.complete(savepoints_of(name_of(settings)))
     if not found:
@@ -76,16 +76,17 @@ def restart(settings: JobSettings, path: str | None) -> None:
 
     def taken() -> bool | None:
         found = starts.read()
-        if found is None:
+        if found is None or found.asked != wanted.asked:  # or another command replaced it
             return True
-        if found.asked != wanted.asked:
-            raise StreamingError(f"another command has the job start from {found}")
         if found.refused:
-            starts.delete()
             raise StreamingError(found.refused)
         return None
 
-    wait_for(taken, f"the job has not started from {wanted}")
+    try:
+        wait_for(taken, f"the job has not started from {wanted}")
+    except StreamingError:
+        starts.delete()  # else a start much later would take it
+        raise
 
 
 def running_job(settings: JobSettings) -> str:

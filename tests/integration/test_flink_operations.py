@@ -94,8 +94,12 @@ def scene(stack: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> It
             settings = JobSettings.model_validate(
                 {name.lower(): value for name, value in {**os.environ, **flink.env}.items()}
             )
-            yield Scene(flink, topic, settings, f"{corner.schema}_application")
+            scene = Scene(flink, topic, settings, f"{corner.schema}_application")
+            yield scene
         topic.delete()
+        bucket = Bucket(settings)
+        for folder in (scene.job, savepoints_of(scene.job)):
+            bucket.delete(bucket.keys(folder))
 
 
 def test_lag_is_what_the_newest_checkpoint_lacks(scene: Scene) -> None:
@@ -163,9 +167,11 @@ def test_a_start_from_the_beginning_reads_all_again(scene: Scene) -> None:
     scene.wait_until_read()
     scene.sql("delete from online")
     assert "the job runs from its beginning" in scene.restore_while_it_runs("--from-beginning")
+    assert scene.flink.log("jobmanager").count("the job ends, to start from its beginning") == 1
     scene.wait_for(2, 508)
 
 
+@pytest.mark.slow
 def test_a_start_that_was_asked_for_is_taken_until_there_is_a_checkpoint(scene: Scene) -> None:
     """And then no more: a job manager that is killed continues from the newest checkpoint."""
     path = scene.run("savepoint").strip()
