@@ -26,7 +26,7 @@ FEAST_TYPE: dict[str, FeastType] = {
     "boolean": Bool,
     "timestamp(6) with time zone": UnixTimestamp,
 }
-NOT_FEATURES = ("application_id", "event_timestamp", "created_timestamp")
+NOT_FEATURES = ("application_id", "segment", "event_timestamp", "created_timestamp")
 
 
 def features(table: str) -> list[Field]:

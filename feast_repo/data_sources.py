@@ -29,6 +29,15 @@ applicant_features = gold_table("applicant_features")
 loan_features = gold_table("loan_features")
 credit_history_features = gold_table("credit_history_features")
 
+loan_segment_activity = TrinoSource(
+    name="loan_segment_activity",
+    table=f"{GOLD}.loan_segment_activity",
+    timestamp_field="event_timestamp",
+    created_timestamp_column="created_timestamp",
+    description=description("loan_segment_activity"),
+    owner=OWNER,
+)
+
 request = RequestSource(
     name="request",
     schema=[

@@ -9,9 +9,10 @@ from data_sources import (
     applicant_features,
     credit_history_features,
     loan_features,
+    loan_segment_activity,
     request,
 )
-from entities import application
+from entities import application, segment
 from feast import FeatureView, Field
 from feast.infra.offline_stores.contrib.trino_offline_store.trino_source import TrinoSource
 from feast.on_demand_feature_view import on_demand_feature_view
@@ -39,6 +40,20 @@ def gold_view(name: str, source: TrinoSource) -> FeatureView:
 applicant = gold_view("applicant", applicant_features)
 loan = gold_view("loan", loan_features)
 credit_history = gold_view("credit_history", credit_history_features)
+
+# Not "online" to Feast, which would write its rows: they are summed when they are read
+# (feast_repo/activity.py).
+segment_activity = FeatureView(
+    name="loan_segment_activity",
+    entities=[segment],
+    ttl=NEVER_EXPIRES,
+    source=loan_segment_activity,
+    schema=features(loan_segment_activity.name),
+    online=False,
+    description=description(loan_segment_activity.name),
+    tags={"layer": "gold", "table": loan_segment_activity.name},
+    owner=OWNER,
+)
 
 
 @on_demand_feature_view(  # type: ignore[untyped-decorator]

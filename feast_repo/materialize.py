@@ -26,6 +26,7 @@ from psycopg.copy import QueuedLibpqWriter
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from feast_repo.activity import GOLD_MINUTES, KEPT, ActivityTables, Minute
 from feast_repo.store import (
     current_table,
     gold_views,
@@ -149,6 +150,23 @@ def folded_offsets(views: list[FeatureView], cursor: trino.dbapi.Cursor) -> list
     return [(input_id, offset) for input_id, offset in cursor]
 
 
+def activity_minutes(views: list[FeatureView], cursor: trino.dbapi.Cursor) -> list[Minute]:
+    """What each segment has in each minute that a window can reach, and all segments."""
+    catalog, schema, _ = current_table(views[0]).split(".")
+    kept, unit = KEPT.split()
+    cursor.execute(f"""
+        select
+            segment,
+            if(minute > current_timestamp - interval '{kept}' {unit.removesuffix("s")}, minute),
+            sum(applications),
+            sum(approved),
+            cast(sum(total_amount) as varchar)
+        from {catalog}.{schema}.{GOLD_MINUTES}
+        group by 1, 2
+    """)
+    return [tuple(row) for row in cursor]
+
+
 def gold_buckets(views: list[View], cursor: trino.dbapi.Cursor) -> dict[str, Buckets]:
     cursor.execute(
         " union all ".join(
@@ -202,6 +220,7 @@ def materialize(store: FeatureStore, progress: Progress, everything: bool) -> li
             sql.SQL("lock table {} in share row exclusive mode").format(sql.SQL(", ").join(tables))
         )
         offsets = folded_offsets(registered, cursor)
+        minutes = activity_minutes(registered, cursor)
         views = pin(store.project, registered, cursor)
         buckets = {} if everything else differing_buckets(views, cursor, connection)
         results = [
@@ -209,6 +228,7 @@ def materialize(store: FeatureStore, progress: Progress, everything: bool) -> li
             for view in views
         ]
         note_folded_offsets(connection.cursor(), store.project, offsets)
+        ActivityTables(store.project).replace(connection, minutes)
         for streamed in {streamed_of(store.project, view) for view in registered}:
             streamed.delete_folded(connection)
     changed = {result.view for result in results if result.removed or result.written}

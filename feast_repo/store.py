@@ -43,9 +43,9 @@ def open_store() -> FeatureStore:
 
 
 def gold_views(store: FeatureStore) -> list[FeatureView]:
-    """The feature views over gold. Raises FeastRepoError if none is registered."""
+    """The feature views over gold whose rows are online. Raises FeastRepoError if there is none."""
     try:
-        views = store.list_feature_views()
+        views = [view for view in store.list_feature_views() if view.online]
     except FeastObjectNotFoundException:
         views = []
     if not views:

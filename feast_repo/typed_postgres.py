@@ -24,6 +24,7 @@ from feast.types import Bool, FeastType, Float64, Int64, String, UnixTimestamp
 from psycopg import Connection, Cursor, sql
 from psycopg_pool import ConnectionPool
 
+from feast_repo.activity import ActivityTables
 from feast_repo.streamed import (
     KnownColumns,
     Streamed,
@@ -121,8 +122,10 @@ class TypedPostgresOnlineStore(OnlineStore):
                 ensure_table(cursor, table_name(config.project, view), view)
             if tables_to_keep:
                 ensure_folded_offsets(cursor, config.project)
+                ActivityTables(config.project).ensure(cursor)
             else:
                 drop_table(cursor, folded_offsets_table(config.project))
+                ActivityTables(config.project).drop(cursor)
 
     def teardown(
         self, config: RepoConfig, tables: Sequence[FeatureView], entities: Sequence[Entity]

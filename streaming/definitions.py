@@ -21,6 +21,7 @@ FEATURES = "models/gold/features/historical_features"
 # In that model: the last step, and the condition under which a version has features at all.
 LAST_STEP, HAS_FEATURES = "features", "has_features"
 
+MINUTES_OF_DAY = 24 * 60
 # Flink's name of a type in dbt's contracts.
 FEATURE_TYPES = {"bigint": "BIGINT", "double": "DOUBLE", "varchar": "STRING", "boolean": "BOOLEAN"}
 
@@ -44,11 +45,21 @@ class Feature:
 
 
 @dataclass(frozen=True)
+class Activity:
+    """Of which segments activity is counted: by the kind of a segment, the column that names it."""
+
+    segments: dict[str, str]
+    # State outlives the longest window by a day.
+    state_days: int
+
+
+@dataclass(frozen=True)
 class Definitions:
     columns: list[Column]
     # Conditions, of which an application that is rejected meets at least one.
     rejections: list[str]
     features: list[Feature]
+    activity: Activity
 
 
 def read_definitions(project: Path = DBT_PROJECT) -> Definitions:
@@ -67,6 +78,10 @@ def read_definitions(project: Path = DBT_PROJECT) -> Definitions:
             if rule["severity"] == "reject"
         ],
         features=features(project, variables),
+        activity=Activity(
+            segments=variables["activity_segments"],
+            state_days=max(variables["activity_windows"].values()) // MINUTES_OF_DAY + 1,
+        ),
     )
 
 

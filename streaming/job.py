@@ -6,13 +6,14 @@ from pathlib import Path
 from urllib.parse import urlencode
 
 import psycopg2
-from jinja2 import Environment, StrictUndefined
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from psycopg2 import sql
 
 from ingestion.stream.client import address
 from streaming.definitions import Definitions, read_definitions
 from streaming.errors import StreamingError
 from streaming.settings import (
+    ACTIVITY,
     ENTITY,
     SCHEMA,
     JobSettings,
@@ -22,6 +23,7 @@ from streaming.settings import (
 )
 
 FOLDER = Path(__file__).parent
+TABLES = ("row_features_tables.sql", "segment_activity_tables.sql")
 # PostgreSQL's name of a type of Flink's.
 COLUMN_TYPES = {
     "BIGINT": "bigint",
@@ -53,30 +55,51 @@ class Job:
     def truncated_table(self) -> str:
         return f"{self.online_table}_truncated"
 
+    @property
+    def activity_table(self) -> str:
+        return f"{feast_project()}_{ACTIVITY}"
+
+    @property
+    def began_table(self) -> str:
+        return f"{self.activity_table}_began"
+
+    @property
+    def run(self) -> str:
+        """Differs for a changed job, and for another topic: what they count is not mixed."""
+        digest = hashlib.sha256(self._sql(run="").encode()).hexdigest()[:16]
+        return f"{self.topic_id}-{digest}"
+
     def sql(self) -> str:
         """The script. It has no secret: Flink prints it."""
-        template = Environment(
+        return self._sql(self.run)
+
+    def _sql(self, run: str) -> str:
+        environment = Environment(
+            loader=FileSystemLoader(FOLDER),
             undefined=StrictUndefined,
             autoescape=False,  # noqa: S701 (it is SQL)
-        ).from_string((FOLDER / "row_features.sql").read_text())
-        return template.render(
+        )
+        return environment.get_template("job.sql").render(
             key=self.key,
             topic=self.topic,
             topic_id=self.topic_id,
+            run=run,
             kafka=address(self.settings),
             group=f"streaming-{self.online_table}",
             columns=self.definitions.columns,
             rejections=self.definitions.rejections,
             features=self.definitions.features,
+            activity=self.definitions.activity,
             database=database_options(self.settings),
             online_table=f"{SCHEMA}.{self.online_table}",
             truncated_table=f"{SCHEMA}.{self.truncated_table}",
+            activity_table=f"{SCHEMA}.{self.activity_table}",
+            activity_began_table=f"{SCHEMA}.{self.began_table}",
         )
 
     def checkpoints(self) -> str:
         """Where its checkpoints are: not where those of a changed job, or of another topic, are."""
-        digest = hashlib.sha256(self.sql().encode()).hexdigest()[:16]
-        return f"{self.online_table}/{self.topic_id}-{digest}"
+        return f"{self.online_table}/{self.run}"
 
 
 def read_job(settings: JobSettings, topic_id: str) -> Job:
@@ -122,6 +145,7 @@ def ensure_tables(job: Job) -> None:
                 if columns_of(cursor, job.online_table) not in ({}, wanted_columns(job)):
                     cursor.execute(sql.SQL("drop table {}.{}").format(*online_name(job)))
                 cursor.execute(ddl(job))
+                begin_run(cursor, job)
         finally:
             connection.close()
     except psycopg2.Error as error:
@@ -167,13 +191,35 @@ def ddl(job: Job) -> sql.Composed:
         for name, kind in wanted_columns(job).items()
     ]
     schema, online = online_name(job)
-    return sql.SQL((FOLDER / "tables.sql").read_text()).format(
+    script = "".join((FOLDER / name).read_text() for name in TABLES)
+    return sql.SQL(script).format(
         schema=schema,
         online=online,
         truncated=sql.Identifier(job.truncated_table),
+        activity=sql.Identifier(job.activity_table),
+        activity_began=sql.Identifier(job.began_table),
         key=sql.Identifier(job.key),
         features=sql.SQL(",\n    ").join(features),
     )
+
+
+def begin_run(cursor: "psycopg2.extensions.cursor", job: Job) -> None:
+    """Have readers take this run's figures, and delete those of runs before.
+
+    Until Flink says when it began, they take gold's.
+    """
+    activity, began = (
+        sql.Identifier(SCHEMA, name) for name in (job.activity_table, job.began_table)
+    )
+    cursor.execute(
+        sql.SQL(
+            "insert into {} values (%s, 'infinity', true)"
+            " on conflict (run) do update set is_current = true"
+        ).format(began),
+        (job.run,),
+    )
+    for table in (began, activity):
+        cursor.execute(sql.SQL("delete from {} where run <> %s").format(table), (job.run,))
 
 
 def write_script(job: Job) -> Path:

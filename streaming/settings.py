@@ -13,9 +13,10 @@ from ingestion.stream.topics import topic_of
 from ingestion.tables import Table, load_tables
 
 TABLE = "loan_applications"
-# Where what the job writes is, and the entity that it describes, as feast_repo names them.
+# Where what the job writes is, and what it describes, as feast_repo names them.
 SCHEMA = "streaming"
 ENTITY = "application"
+ACTIVITY = "segment_activity"
 
 
 class JobSettings(Settings):
