@@ -94,9 +94,7 @@ class ActivityTables:
                     copy.write_row(row)
         if self.is_streamed(cursor):
             cursor.execute(
-                sql.SQL("delete from {} where minute < now() - %s::interval").format(
-                    self.streamed
-                ),
+                sql.SQL("delete from {} where minute < now() - %s::interval").format(self.streamed),
                 (KEPT,),
             )
 

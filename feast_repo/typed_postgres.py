@@ -117,7 +117,8 @@ class TypedPostgresOnlineStore(OnlineStore):
         with self.connection(config) as connection, connection.transaction():
             cursor = connection.cursor()
             for view in tables_to_delete:
-                drop_table(cursor, table_name(config.project, view))
+                if view.online:  # else it has no table of its own
+                    drop_table(cursor, table_name(config.project, view))
             for view in tables_to_keep:
                 ensure_table(cursor, table_name(config.project, view), view)
             if tables_to_keep:

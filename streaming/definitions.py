@@ -171,7 +171,7 @@ def to_flink(
     if unknown := sorted({node.sql("trino") for node in listed.find_all(exp.Anonymous)}):
         raise StreamingError(
             f"{what}: Flink has no {', '.join(unknown)}",
-            "write it with functions that both have (docs/streaming.md)",
+            "write it with functions that both have (docs/stream-features.md)",
         )
     # Of sqlglot's dialects it is Spark's whose types and functions are named as Flink's.
     return listed.sql("spark")

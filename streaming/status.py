@@ -83,7 +83,7 @@ def read_job_status(settings: JobSettings, job: dict[str, Any]) -> JobStatus:
         started=moment(job["start-time"]),
         failures=len(exceptions),
         checkpoint=moment(completed["latest_ack_timestamp"]) if completed else None,
-        checkpoint_bytes=completed["checkpointed_size"] if completed else 0,
+        checkpoint_bytes=completed["state_size"] if completed else 0,
         failed_checkpoints=checkpoints["counts"]["failed"],
         last_failure=root_cause(exceptions[0]["stacktrace"]) if exceptions else None,
         reading=read_reading(settings, job["name"]),

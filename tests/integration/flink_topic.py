@@ -1,6 +1,7 @@
 """The topic of Flink's job, as Debezium would fill it."""
 
 import json
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from kafka import KafkaProducer
@@ -9,6 +10,9 @@ from ingestion.stream.client import open_admin
 from ingestion.stream.topics import ensure_topics
 from tests.integration.conftest import Corner
 from tests.integration.small_lake import IMAGE
+
+# Of the topic's first change: later than what gold says, and an hour of windows before now.
+BEGAN = datetime.now(UTC) - timedelta(hours=1)
 
 
 class Topic:
@@ -47,7 +51,7 @@ class Topic:
         value = {
             "before": None,
             "after": row,
-            "source": {"lsn": self.lsn, "txId": 1, "ts_us": 1_800_000_000_000_000 + self.lsn},
+            "source": {"lsn": self.lsn, "txId": 1, "ts_us": microseconds(BEGAN) + self.lsn},
             "op": op,
         }
         self.send_raw(key, json.dumps(value).encode())
@@ -62,5 +66,19 @@ class Topic:
         self.send(key, "u", row(score))
 
 
-def row(score: int | None = 600, **changed: object) -> dict[str, Any]:
+def microseconds(moment: datetime) -> int:
+    return (moment - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)
+
+
+def row(score: int | None = 600, **changed: Any) -> dict[str, Any]:
     return {**IMAGE, "credit_score": score, **changed}
+
+
+def recent(purpose: str, minutes: int, **changed: Any) -> dict[str, Any]:
+    """An application so many minutes ago, away from the ends of windows."""
+    created_at = f"{minutes_ago(minutes):%Y-%m-%dT%H:%M:%S.%fZ}"
+    return row(loan_intent=purpose, created_at=created_at, **changed)
+
+
+def minutes_ago(minutes: int) -> datetime:
+    return datetime.now(UTC) - timedelta(minutes=minutes)

@@ -1,5 +1,6 @@
 """Our feature repository as another project, over a gold of the test's own."""
 
+import json
 import os
 import shutil
 import subprocess
@@ -50,10 +51,8 @@ def make_gold(lake: SmallLake, hundreds: int, number: int) -> None:
     """Replace gold's tables by such rows; `number` is in every one, in all of them."""
     place = f"s3://gold/_{lake.prefix}gold/"
     lake.query(f"create schema if not exists {lake.gold} with (location = '{place}')")
-    lake.query(
-        f"create table if not exists {lake.gold}.folded_offsets"
-        " (input_id varchar, next_offset bigint)"
-    )
+    for empty in ("folded_offsets", "segment_activity_by_minute", "loan_segment_activity"):
+        lake.query(f"create table if not exists {lake.gold}.{empty} ({contract_of(lake, empty)})")
     everything = f"{', '.join(COLUMNS.values())}, true as is_current"
     for table, columns in {**COLUMNS, "historical_features": everything}.items():
         lake.query(
@@ -64,6 +63,13 @@ def make_gold(lake: SmallLake, hundreds: int, number: int) -> None:
                 columns=columns.format(number=f"cast({number} as double)"),
             )
         )
+
+
+def contract_of(lake: SmallLake, model: str) -> str:
+    """The columns of a model as dbt promises them, for `create table`."""
+    nodes = json.loads(lake.manifest.read_text())["nodes"]
+    columns = nodes[f"model.loan_lakehouse.{model}"]["columns"].values()
+    return ", ".join(f"{column['name']} {column['data_type']}" for column in columns)
 
 
 def feast(repo: Path, *arguments: str) -> str:
@@ -79,11 +85,12 @@ def feast(repo: Path, *arguments: str) -> str:
 
 
 def register_ours(lake: SmallLake) -> None:
-    """The repository itself, over the real gold, whose one table Feast looks at must be there."""
-    lake.query(
-        "create table if not exists iceberg.gold.historical_features as"
-        f" select * from {lake.gold}.historical_features with no data"
-    )
+    """The repository itself, over the real gold, whose tables Feast looks at must be there."""
+    for table in ("historical_features", "loan_segment_activity"):
+        lake.query(
+            f"create table if not exists iceberg.gold.{table} as"
+            f" select * from {lake.gold}.{table} with no data"
+        )
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("DBT_MANIFEST", str(lake.manifest))
         feast(REPO / "feast_repo", "apply")

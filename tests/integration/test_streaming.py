@@ -3,6 +3,7 @@
 import json
 import os
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from streaming.settings import job_settings
 from tests.integration.changes import eventually
 from tests.integration.conftest import open_corner
 from tests.integration.flink_cluster import FlinkCluster, flink_cluster
-from tests.integration.flink_topic import Topic, row
+from tests.integration.flink_topic import BEGAN, Topic, minutes_ago, recent, row
 from tests.integration.served_lake import make_gold, materialize_views, served
 from tests.integration.small_lake import SmallLake, small_lake
 
@@ -31,6 +32,14 @@ IN_GOLD = 400
 def lake() -> Iterator[SmallLake]:
     with small_lake() as lake:
         make_gold(lake, 1, IN_GOLD)
+        # Of three hours ago, which is before the topic's first change, and of half an hour ago.
+        for purpose in ("MEDICAL", "VENTURE", "EDUCATION"):
+            for minutes in (180, 30):
+                lake.query(
+                    f"insert into {lake.gold}.segment_activity_by_minute values"
+                    f" ('loan_purpose={purpose}', date_trunc('minute', from_iso8601_timestamp("
+                    f"'{minutes_ago(minutes).isoformat()}')), 70, 7, decimal '7000.00')"
+                )
         yield lake
 
 
@@ -69,6 +78,22 @@ def served_scores(store: FeatureStore, *keys: int) -> list[int | None]:
     )
     scores: list[int | None] = response.to_dict()["credit_score"]
     return scores
+
+
+def activity(store: FeatureStore, purpose: str, feature: str = "applications") -> tuple[Any, ...]:
+    """A feature over each window."""
+    response = store.get_online_features(
+        features=[f"loan_segment_activity:{feature}_{window}" for window in ("10m", "1h", "24h")],
+        entity_rows=[{"segment": f"loan_purpose={purpose}"}],
+    ).to_dict()
+    return tuple(response[f"{feature}_{window}"][0] for window in ("10m", "1h", "24h"))
+
+
+def wait_for_activity(store: FeatureStore, purpose: str, expected: tuple[int, ...]) -> None:
+    """Until the store serves these numbers of applications."""
+    eventually(
+        lambda: activity(store, purpose) == expected, f"{purpose} has {expected} applications"
+    )
 
 
 def streamed(store: FeatureStore) -> dict[int, dict[str, Any]]:
@@ -120,7 +145,7 @@ def test_a_change_is_served_before_dbt_runs(
     assert features["credit_score_band"] == "fair"
     assert features["loan_to_income_percent"] == 49.0
     assert features["has_previous_default"] is False
-    assert features["event_timestamp"].isoformat() == "2027-01-15T08:00:00.001002+00:00"
+    assert features["event_timestamp"] == BEGAN + timedelta(microseconds=1_002)
 
 
 UNREADABLE = {
@@ -203,9 +228,61 @@ def test_a_truncate_hides_all_that_was_before(
     assert served_scores(store, 62) == [None]
     topic.send(61, "c", row(562))
     wait_for(store, 61, 562)
+    forget_truncates(store)
+    assert served_scores(store, 62) == [IN_GOLD]
+
+
+def forget_truncates(store: FeatureStore) -> None:
+    """For the tests that follow."""
     with connect("POSTGRES_ADMIN", os.environ["FEAST_DB"]) as connection:
         connection.execute(f"delete from streaming.{store.project}_application_truncated")
-    assert served_scores(store, 62) == [IN_GOLD]
+
+
+def test_segments_are_counted_as_their_applications_are_now(
+    flink: FlinkCluster, topic: Topic, store: FeatureStore
+) -> None:
+    """From the stream's first minute on they are Flink's, of before they are gold's."""
+    wait_for_activity(store, "VENTURE", (0, 0, 70))
+    topic.send(301, "c", recent("VENTURE", 5, loan_amnt="1000.10", loan_status=0))
+    topic.send(302, "c", recent("VENTURE", 30, loan_amnt="500.00"))
+    topic.send(303, "c", recent("VENTURE", 3 * 24 * 60))
+    topic.send(304, "c", recent("VENTURE", 5, person_age=144))  # which a rule rejects
+    topic.send(305, "c", recent("VENTURE", 5))
+    topic.send(305, "d")
+    topic.send(306, "c", recent("VENTURE", -10))  # which has yet to come
+    wait_for_activity(store, "VENTURE", (1, 2, 72))
+    assert activity(store, "VENTURE", "total_amount") == (1000.1, 1500.1, 8500.1)
+    assert activity(store, "VENTURE", "average_amount") == (1000.1, 750.05, 8500.1 / 72)
+    assert activity(store, "VENTURE", "approval_rate_percent") == (0.0, 50.0, 100 * 8 / 72)
+    # Silver cannot read this version: the one before stays valid.
+    topic.send(302, "u", recent("MEDICAL", 5, loan_amnt="NaN"))
+    topic.send(301, "u", recent("MEDICAL", 5, loan_amnt="1200.00"))
+    wait_for_activity(store, "VENTURE", (0, 1, 71))
+    wait_for_activity(store, "MEDICAL", (1, 1, 71))
+    assert activity(store, "VENTURE", "average_amount")[0] is None
+    topic.send(None, "t")
+    wait_for_activity(store, "VENTURE", (0, 0, 70))
+    wait_for_activity(store, "MEDICAL", (0, 0, 70))
+    topic.send(302, "c", recent("VENTURE", 5))
+    wait_for_activity(store, "VENTURE", (1, 1, 71))
+    topic.send(302, "d")
+    wait_for_activity(store, "VENTURE", (0, 0, 70))
+    assert activity(store, "UNKNOWN") == (None, None, None)
+    forget_truncates(store)
+
+
+def test_old_minutes_are_deleted(flink: FlinkCluster, topic: Topic, store: FeatureStore) -> None:
+    topic.send(311, "c", recent("VENTURE", 26 * 60))
+    topic.send(312, "c", recent("VENTURE", 5))
+    wait_for_activity(store, "VENTURE", (1, 1, 71))
+    streamed_minutes = f"select count(*) from streaming.{store.project}_segment_activity"
+    with connect("FLINK_DB") as connection:
+        before = connection.execute(streamed_minutes).fetchone()
+        materialize_views(store)
+        after = connection.execute(streamed_minutes).fetchone()
+    assert (before, after) == ((4,), (2,))
+    topic.send(312, "d")
+    wait_for_activity(store, "VENTURE", (0, 0, 70))
 
 
 def test_an_older_row_never_replaces_a_newer_one(
@@ -234,12 +311,13 @@ def test_a_killed_process_goes_on_where_it_was(
 ) -> None:
     keys = range(1001, 1101)
     for key in keys:
-        topic.send(key, "c", row(600))
+        topic.send(key, "c", recent("EDUCATION", 5))
     wait_for(store, keys[0], 600)
+    wait_for_activity(store, "EDUCATION", (100, 100, 170))
     flink.kill(role)
     for key in keys:
         if key % 3:
-            topic.score(key, 700)
+            topic.send(key, "u", recent("EDUCATION", 30, credit_score=700))
         else:
             topic.send(key, "d")
     flink.start(role)
@@ -249,21 +327,26 @@ def test_a_killed_process_goes_on_where_it_was(
     wait_for(store, 2001, 800)
     wait_for(store, 2002, 800)
     assert served_scores(store, *keys) == [700 if key % 3 else None for key in keys]
+    wait_for_activity(store, "EDUCATION", (0, 67, 137))
     for key in keys:
         topic.send(key, "d")
     wait_for(store, keys[-1], None)
+    wait_for_activity(store, "EDUCATION", (0, 0, 70))
 
 
 def test_a_topic_that_was_made_again_is_read_from_its_beginning(
     flink: FlinkCluster, topic: Topic, store: FeatureStore
 ) -> None:
     topic.score(71, 571)
+    topic.send(72, "c", recent("EDUCATION", 5))
     wait_for(store, 71, 571)
+    wait_for_activity(store, "EDUCATION", (1, 1, 71))
     topic.delete()
     eventually(lambda: is_gone(topic), "the topic is gone")
     topic.make()
     for score in (572, 573):
         topic.score(71, score)
+    topic.send(73, "c", recent("EDUCATION", 30))
     # It ends, for supervisor to start it again; here the test does.
     job_manager = flink.processes["jobmanager"]
     eventually(lambda: job_manager.poll() is not None, "the job manager has ended")
@@ -271,6 +354,7 @@ def test_a_topic_that_was_made_again_is_read_from_its_beginning(
     flink.start("jobmanager")
     flink.wait()
     wait_for(store, 71, 573)
+    wait_for_activity(store, "EDUCATION", (0, 1, 71))
 
 
 def is_gone(topic: Topic) -> bool:

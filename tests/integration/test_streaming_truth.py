@@ -4,12 +4,15 @@ import os
 import random
 import time
 from collections.abc import Iterator
+from datetime import datetime
 from typing import Any
 
 import psutil
 import psycopg
 import pytest
+from psycopg import sql
 
+from feast_repo.activity import ActivityTables
 from infra.env import load_env
 from infra.native.stack import Supervisor
 from tests.integration.changes import eventually
@@ -21,6 +24,13 @@ pytestmark = pytest.mark.slow
 
 SECONDS = 20
 NOT_FEATURES = {"application_id", "event_timestamp", "created_timestamp", "is_current"}
+STREAMED_MINUTES = """
+select segment, extract(epoch from minute), applications, approved, total_amount::text
+from streaming.loan_approval_segment_activity
+join streaming.loan_approval_segment_activity_began using (run)
+where is_current and minute >= %s
+"""
+Minutes = dict[tuple[str, int], list[Any]]  # by segment, and seconds of the minute's beginning
 # What a read of the store takes, all of it: see feast_repo/streamed.py.
 STREAMED = """
 select application_id, event_timestamp, {features}
@@ -74,16 +84,73 @@ def in_gold(lake: ShownLake, features: list[str]) -> dict[int, list[Any]]:
     return {key: [round(moment), *values] for key, moment, *values in rows}
 
 
+def minutes_in_gold(lake: ShownLake, since: datetime) -> Minutes:
+    rows = lake.query(
+        "select segment, to_unixtime(minute), applications, approved,"
+        f" cast(total_amount as varchar) from {lake.gold}.segment_activity_by_minute"
+        f" where minute >= from_unixtime({since.timestamp()})"
+    )
+    return {(segment, round(minute)): figures for segment, minute, *figures in rows}
+
+
+def streamed_minutes(since: datetime) -> Minutes:
+    with connect("FLINK_DB") as connection:
+        rows = connection.execute(STREAMED_MINUTES, (since,))
+        return {(segment, round(minute)): figures for segment, minute, *figures in rows}
+
+
+def first_minute() -> datetime:
+    """The first that Flink has seen all of."""
+    with connect("FLINK_DB") as connection:
+        [[began]] = connection.execute(
+            "select date_trunc('minute', began_at) + interval '1 minute'"
+            " from streaming.loan_approval_segment_activity_began where is_current"
+        )
+    moment: datetime = began
+    return moment
+
+
+def windows_online(lake: ShownLake) -> dict[str, list[Any]]:
+    """All features as of now, as the store has them once gold's minutes are there."""
+    tables = ActivityTables("loan_approval")
+    minutes = [
+        (segment, minute, *figures)
+        for segment, minute, *figures in lake.query(
+            "select segment, cast(minute as varchar), applications, approved,"
+            f" cast(total_amount as varchar) from {lake.gold}.segment_activity_by_minute"
+        )
+    ]
+    with connect("FEAST_DB") as connection:
+        tables.replace(connection, minutes)
+        rows = list(connection.execute(sql.SQL("select * from {}").format(tables.view)))
+        connection.rollback()
+    return {segment: [now.timestamp(), *features] for segment, now, _, *features in rows}
+
+
+def windows_in_gold(lake: ShownLake, moment: float) -> dict[str, list[Any]]:
+    """All features as of a moment, as Feast joins them: by the newest row that is not later."""
+    rows = lake.query(
+        f"select * from {lake.gold}.loan_segment_activity where (segment, event_timestamp) in ("
+        f"select segment, max(event_timestamp) from {lake.gold}.loan_segment_activity"
+        f" where event_timestamp <= from_unixtime({moment}) group by 1)"
+    )
+    return {segment: features for segment, _, _, *features in rows}
+
+
 def streamed(features: list[str]) -> dict[int, list[Any]]:
-    with psycopg.connect(
+    with connect("FLINK_DB") as connection:
+        rows = connection.execute(STREAMED.format(features=", ".join(features)))
+        return {key: [round(moment.timestamp() * 1e6), *values] for key, moment, *values in rows}
+
+
+def connect(user: str) -> psycopg.Connection[tuple[Any, ...]]:
+    return psycopg.connect(
         host=os.environ["POSTGRES_HOST"],
         port=os.environ["POSTGRES_PORT"],
         dbname=os.environ["FEAST_DB"],
-        user=os.environ["FLINK_DB_USER"],
-        password=os.environ["FLINK_DB_PASSWORD"],
-    ) as connection:
-        rows = connection.execute(STREAMED.format(features=", ".join(features)))
-        return {key: [round(moment.timestamp() * 1e6), *values] for key, moment, *values in rows}
+        user=os.environ[f"{user}_USER"],
+        password=os.environ[f"{user}_PASSWORD"],
+    )
 
 
 def test_streamed_features_are_golds_whatever_was_killed(flink: Supervisor) -> None:
@@ -92,9 +159,19 @@ def test_streamed_features_are_golds_whatever_was_killed(flink: Supervisor) -> N
     with shown_lake() as lake:
         lake.show([key for item in (*landed.snapshots, *landed.changes) for key in item])
         lake.show(landed.earlier)
-        lake.make_tables("--select", "+historical_features")
+        lake.make_tables(
+            "--select", "+historical_features", "+tag:stream", "+loan_segment_activity"
+        )
         features = features_of(lake)
         expected = in_gold(lake, features)
         assert len(features) == 14
         assert expected
         eventually(lambda: streamed(features) == expected, "Flink has caught up with gold")
+        since = first_minute()
+        minutes = minutes_in_gold(lake, since)
+        assert len({segment for segment, _ in minutes}) == 4
+        eventually(lambda: streamed_minutes(since) == minutes, "so have the segments' minutes")
+        online = windows_online(lake)
+        assert len(online) == 4
+        for segment, (moment, *values) in online.items():
+            assert values == windows_in_gold(lake, moment)[segment]

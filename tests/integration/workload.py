@@ -17,14 +17,18 @@ from ingestion.postgres import connect_owner
 from ingestion.settings import Settings
 
 KEYS = 150
+# What is written follows from the score, so that an update changes the segment, too.
+AMOUNT, STATUS = "%(score)s * 10", "%(score)s %% 2"
+PURPOSE = "(array['MEDICAL', 'VENTURE', 'EDUCATION'])[1 + %(score)s %% 3]"
 INSERT = (
-    "insert into loan_applications select %s, 30, 'female', 'Master', 60000, 5, 'RENT', 10000,"
-    " 'MEDICAL', 11, 0.17, 4, %s, 'No', 0, clock_timestamp(), clock_timestamp()"
-    " on conflict do nothing"
+    "insert into loan_applications select %(key)s, 30, 'female', 'Master', 60000, 5, 'RENT',"
+    f" {AMOUNT}, {PURPOSE}, 11, 0.17, 4, %(score)s, 'No', {STATUS}, clock_timestamp(),"
+    " clock_timestamp() on conflict do nothing"
 )
 UPDATE = (
-    "update loan_applications set credit_score = %s, updated_at = clock_timestamp()"
-    " where application_id = %s"
+    f"update loan_applications set credit_score = %(score)s, loan_amnt = {AMOUNT},"
+    f" loan_intent = {PURPOSE}, loan_status = {STATUS}, updated_at = clock_timestamp()"
+    " where application_id = %(key)s"
 )
 CHANGE_KEY = (
     "update loan_applications set application_id = %s, updated_at = clock_timestamp()"
@@ -86,9 +90,9 @@ class Writer(threading.Thread):
         key, score = dice.randrange(KEYS), dice.randrange(300, 851)
         kind = dice.random()
         if kind < 0.35:
-            cursor.execute(INSERT, (key, score))
+            cursor.execute(INSERT, {"key": key, "score": score})
         elif kind < 0.75:
-            cursor.execute(UPDATE, (score, key))
+            cursor.execute(UPDATE, {"key": key, "score": score})
         elif kind < 0.85:
             other = dice.randrange(KEYS)
             cursor.execute(CHANGE_KEY, (other, key, other))

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from feast.repo_contents import RepoContents
 
+from feast_repo.activity import GOLD_MINUTES, VIEW
 from feast_repo.store import current_table, source_of
 from infra.docs import draw_landing
 from ingestion.options import DEFAULT_FILE
@@ -35,7 +36,9 @@ def test_feast_reads_what_its_exposures_say(manifest: Manifest, contents: RepoCo
     tables = {
         view.name: {table.split(".")[-1] for table in (source_of(view).table, current_table(view))}
         for view in contents.feature_views
+        if view.online
     }
+    tables[VIEW] = {VIEW, GOLD_MINUTES}
     expected = {f"feast_view_{view}": read for view, read in tables.items()}
     for service in contents.feature_services:
         views = [projection.name for projection in service.feature_view_projections]
