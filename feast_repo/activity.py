@@ -8,18 +8,17 @@ those before it are gold's, as of the last `materialize`.
 
 import hashlib
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import yaml
 from psycopg import Connection, Cursor, sql
 
 from feast_repo.streamed import SCHEMA
-from infra.paths import REPO
 
 VIEW = "loan_segment_activity"
 GOLD_MINUTES = "segment_activity_by_minute"
-# The longest window, and an hour in which nothing was materialised.
-KEPT = "25 hours"
+SETTINGS = Path(__file__).resolve().parents[1] / "dbt_project/dbt_project.yml"
 
 Minute = tuple[str, str | None, int, int, str]
 
@@ -45,11 +44,11 @@ class ActivityTables:
             sql.SQL("""
                 create table if not exists {} (
                     segment text,
-                    minute timestamp with time zone,
+                    created_minute timestamp with time zone,
                     applications bigint not null,
                     approved bigint not null,
                     total_amount numeric(38, 2) not null,
-                    primary key (segment, minute)
+                    primary key (segment, created_minute)
                 )
             """).format(self.minutes)
         )
@@ -94,8 +93,10 @@ class ActivityTables:
                     copy.write_row(row)
         if self.is_streamed(cursor):
             cursor.execute(
-                sql.SQL("delete from {} where minute < now() - %s::interval").format(self.streamed),
-                (KEPT,),
+                sql.SQL(
+                    "delete from {} where created_minute < now() - make_interval(hours => %s)"
+                ).format(self.streamed),
+                (kept_hours(),),
             )
 
     def _view(self, *, is_streamed: bool) -> sql.Composed:
@@ -110,7 +111,7 @@ class ActivityTables:
             cross join lateral (
                 select {sums}
                 from ({minutes}) as counted
-                where minute <= date_trunc('minute', now(), 'UTC')
+                where created_minute <= date_trunc('minute', now(), 'UTC')
             ) as activity
         """).format(
             view=self.view,
@@ -128,32 +129,39 @@ GOLD_MINUTES_ONLY = """
     where gold.segment = segments.segment
 """
 STREAMED_MINUTES = """
-    select gold.minute, gold.applications, gold.approved, gold.total_amount
+    select gold.created_minute, gold.applications, gold.approved, gold.total_amount
     from {minutes} as gold
     where gold.segment = segments.segment
-    and gold.minute < coalesce((select began_at from {began} where is_current), 'infinity')
+    and gold.created_minute < coalesce(
+        (select began_at from {began} where is_current), 'infinity'
+    )
     union all
-    select streamed.minute, streamed.applications, streamed.approved, streamed.total_amount
+    select streamed.created_minute, streamed.applications, streamed.approved, streamed.total_amount
     from {began} as began
     join {streamed} as streamed on streamed.run = began.run
     where began.is_current
     and streamed.segment = segments.segment
-    and streamed.minute >= began.began_at
+    and streamed.created_minute >= began.began_at
 """
 
 
 @cache
 def windows() -> dict[str, int]:
     """Minutes of each window, by the end of its features' names."""
-    settings: dict[str, Any] = yaml.safe_load((REPO / "dbt_project/dbt_project.yml").read_text())
+    settings: dict[str, Any] = yaml.safe_load(SETTINGS.read_text())
     found: dict[str, int] = settings["vars"]["activity_windows"]
     return found
+
+
+def kept_hours() -> int:
+    """The longest window, and an hour in which nothing was materialised."""
+    return max(windows().values()) // 60 + 1
 
 
 def sums() -> list[str]:
     """SQL of what each window's minutes have together."""
     return [
-        f"coalesce(sum({figure}) filter (where minute > "
+        f"coalesce(sum({figure}) filter (where created_minute > "
         f"date_trunc('minute', now(), 'UTC') - interval '{minutes} minutes'), 0)"
         f" as {figure}_{window}"
         for window, minutes in windows().items()

@@ -26,7 +26,7 @@ from psycopg.copy import QueuedLibpqWriter
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from feast_repo.activity import GOLD_MINUTES, KEPT, ActivityTables, Minute
+from feast_repo.activity import GOLD_MINUTES, ActivityTables, Minute, kept_hours
 from feast_repo.store import (
     current_table,
     gold_views,
@@ -153,11 +153,13 @@ def folded_offsets(views: list[FeatureView], cursor: trino.dbapi.Cursor) -> list
 def activity_minutes(views: list[FeatureView], cursor: trino.dbapi.Cursor) -> list[Minute]:
     """What each segment has in each minute that a window can reach, and all segments."""
     catalog, schema, _ = current_table(views[0]).split(".")
-    kept, unit = KEPT.split()
     cursor.execute(f"""
         select
             segment,
-            if(minute > current_timestamp - interval '{kept}' {unit.removesuffix("s")}, minute),
+            if(
+                created_minute > current_timestamp - interval '{kept_hours()}' hour,
+                created_minute
+            ),
             sum(applications),
             sum(approved),
             cast(sum(total_amount) as varchar)

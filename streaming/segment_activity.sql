@@ -11,11 +11,11 @@ SET 'table.exec.state.ttl' = '{{ activity.state_days }} d';
 CREATE TABLE activity (
     run STRING,
     segment STRING,
-    `minute` TIMESTAMP(6),
+    created_minute TIMESTAMP(6),
     applications BIGINT,
     approved BIGINT,
     total_amount DECIMAL(38, 2),
-    PRIMARY KEY (run, segment, `minute`) NOT ENFORCED
+    PRIMARY KEY (run, segment, created_minute) NOT ENFORCED
 ) WITH (
     {{ database }}
     'table-name' = '{{ activity_table }}'
@@ -57,7 +57,7 @@ WHERE place = 1;
 
 CREATE TEMPORARY VIEW counted AS
 SELECT
-    FLOOR(newest.created_at TO MINUTE) AS `minute`,
+    FLOOR(newest.created_at TO MINUTE) AS created_minute,
     newest.loan_amnt,
     newest.loan_status,
     {%- for column in activity.segments.values() %}
@@ -79,7 +79,7 @@ CREATE TEMPORARY VIEW activity_rows AS
 SELECT
     '{{ run }}',
     segment,
-    `minute`,
+    created_minute,
     COUNT(*),
     SUM(CASE WHEN loan_status = 1 THEN CAST(1 AS BIGINT) ELSE CAST(0 AS BIGINT) END),
     SUM(loan_amnt)
@@ -91,4 +91,4 @@ CROSS JOIN UNNEST(
         {%- endfor %}
     ]
 ) AS segments (segment)
-GROUP BY segment, `minute`;
+GROUP BY segment, created_minute;

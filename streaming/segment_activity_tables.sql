@@ -6,11 +6,11 @@
 create table if not exists {schema}.{activity} (
     run text,
     segment text,
-    minute timestamp with time zone,
+    created_minute timestamp with time zone,
     applications bigint not null,
     approved bigint not null,
     total_amount numeric(38, 2) not null,
-    primary key (run, segment, minute)
+    primary key (run, segment, created_minute)
 ) with (fillfactor = 50);
 
 create table if not exists {schema}.{activity_began} (

@@ -41,13 +41,16 @@ group by 1
 """
 STREAMED_MINUTES = """
 select
-    segment || to_char(minute at time zone 'UTC', ' HH24:MI'),
+    segment || to_char(created_minute at time zone 'UTC', ' HH24:MI'),
     applications,
     approved,
     total_amount::text
 from streaming.loan_approval_segment_activity
 join streaming.loan_approval_segment_activity_began using (run)
-where is_current and segment like 'loan_purpose=%' and minute >= to_timestamp({first_minute})
+where
+    is_current
+    and segment like 'loan_purpose=%'
+    and created_minute >= to_timestamp({first_minute})
 """
 
 Rows = dict[Any, list[Any]]

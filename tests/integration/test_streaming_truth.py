@@ -4,6 +4,7 @@ import os
 import random
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from datetime import datetime
 from typing import Any
 
@@ -15,9 +16,11 @@ from psycopg import sql
 from feast_repo.activity import ActivityTables
 from infra.env import load_env
 from infra.native.stack import Supervisor
+from ingestion.postgres import connect_owner
+from ingestion.settings import Settings
 from tests.integration.changes import eventually
 from tests.integration.shown_lake import Landed, ShownLake, shown_lake
-from tests.integration.workload import writers
+from tests.integration.workload import INSERT, writers
 from tests.stack import ingest, native
 
 pytestmark = pytest.mark.slow
@@ -25,10 +28,10 @@ pytestmark = pytest.mark.slow
 SECONDS = 20
 NOT_FEATURES = {"application_id", "event_timestamp", "created_timestamp", "is_current"}
 STREAMED_MINUTES = """
-select segment, extract(epoch from minute), applications, approved, total_amount::text
+select segment, extract(epoch from created_minute), applications, approved, total_amount::text
 from streaming.loan_approval_segment_activity
 join streaming.loan_approval_segment_activity_began using (run)
-where is_current and minute >= %s
+where is_current and created_minute >= %s
 """
 Minutes = dict[tuple[str, int], list[Any]]  # by segment, and seconds of the minute's beginning
 # What a read of the store takes, all of it: see feast_repo/streamed.py.
@@ -54,6 +57,7 @@ def flink(stack: dict[str, str]) -> Iterator[Supervisor]:
 def work(supervisor: Supervisor, dice: random.Random) -> Landed:
     """Let the writers write while Flink's processes are killed."""
     landed = Landed()
+    write_in_the_minute_before(landed.settings)
     with writers(landed.settings, seed=dice.randrange(1_000)):
         end = time.monotonic() + SECONDS
         while time.monotonic() < end:
@@ -63,6 +67,14 @@ def work(supervisor: Supervisor, dice: random.Random) -> Landed:
     ingest("stream", "wait")
     landed.find_changes()
     return landed
+
+
+def write_in_the_minute_before(settings: Settings) -> None:
+    """The minute of the stream's first change is gold's; those after it are Flink's."""
+    with closing(connect_owner(settings, "workload")) as connection, connection.cursor() as cursor:
+        cursor.execute(INSERT, {"key": 1, "score": 600})
+        connection.commit()
+    time.sleep(60 - time.time() % 60)
 
 
 def kill(supervisor: Supervisor, part: str) -> None:
@@ -86,9 +98,9 @@ def in_gold(lake: ShownLake, features: list[str]) -> dict[int, list[Any]]:
 
 def minutes_in_gold(lake: ShownLake, since: datetime) -> Minutes:
     rows = lake.query(
-        "select segment, to_unixtime(minute), applications, approved,"
+        "select segment, to_unixtime(created_minute), applications, approved,"
         f" cast(total_amount as varchar) from {lake.gold}.segment_activity_by_minute"
-        f" where minute >= from_unixtime({since.timestamp()})"
+        f" where created_minute >= from_unixtime({since.timestamp()})"
     )
     return {(segment, round(minute)): figures for segment, minute, *figures in rows}
 
@@ -116,7 +128,7 @@ def windows_online(lake: ShownLake) -> dict[str, list[Any]]:
     minutes = [
         (segment, minute, *figures)
         for segment, minute, *figures in lake.query(
-            "select segment, cast(minute as varchar), applications, approved,"
+            "select segment, cast(created_minute as varchar), applications, approved,"
             f" cast(total_amount as varchar) from {lake.gold}.segment_activity_by_minute"
         )
     ]

@@ -4,7 +4,7 @@ history as (
 
     select
         *,
-        date_trunc('minute', created_at) as minute,
+        date_trunc('minute', created_at) as created_minute,
         coalesce(
             _gone_known_at,
             lead(_known_at) over (
@@ -16,25 +16,25 @@ history as (
 
 ),
 
--- A version is counted in a window from when it is valid on and its minute has come, until it
--- is not valid any more or its minute has left the window.
+-- A version is counted in a window from when it is valid on and its minute has
+-- come, until it is not valid any more or its minute has left the window.
 counted as (
 
     select
-        segments.segment,
+        segments.name as segment,
         windows.minutes,
         history.loan_status,
         history.loan_amnt,
         history.valid_to,
         history._known_at,
         history.ended_known_at,
-        greatest(history.valid_from, history.minute) as counted_from,
+        greatest(history.valid_from, history.created_minute) as counted_from,
         least(
             coalesce(history.valid_to, timestamp '9999-12-31 UTC'),
-            history.minute + windows.minutes * interval '1' minute
+            history.created_minute + windows.minutes * interval '1' minute
         ) as counted_to
     from history
-    cross join unnest({{ activity_segments() }}) as segments (segment)
+    cross join unnest({{ activity_segments() }}) as segments (name)
     cross join
         unnest(array{{ var('activity_windows').values() | list }})
             as windows (minutes)
@@ -42,7 +42,7 @@ counted as (
         history.is_accepted
         -- In no window: most versions, for they are of older applications.
         and history.valid_from
-        < history.minute
+        < history.created_minute
         + {{ var('activity_windows').values() | max }} * interval '1' minute
 
 ),
@@ -121,21 +121,21 @@ activity as (
         greatest(event_timestamp, known_at) as created_timestamp,
 
         ---------- features
-        {% for window in var('activity_windows') %}
-            applications_{{ window }},
-            cast(amount_{{ window }} as double) as total_amount_{{ window }},
-            if(
-                applications_{{ window }} > 0,
-                cast(amount_{{ window }} as double)
-                / applications_{{ window }}
-            ) as average_amount_{{ window }},
-            if(
-                applications_{{ window }} > 0,
-                100 * cast(approved_{{ window }} as double)
-                / applications_{{ window }}
-            ) as approval_rate_percent_{{ window }}
-            {{- ',' if not loop.last }}
-        {% endfor %}
+    {% for window in var('activity_windows') %}
+        applications_{{ window }},
+        cast(amount_{{ window }} as double) as total_amount_{{ window }},
+        if(
+            applications_{{ window }} > 0,
+            cast(amount_{{ window }} as double)
+            / applications_{{ window }}
+        ) as average_amount_{{ window }},
+        if(
+            applications_{{ window }} > 0,
+            100 * cast(approved_{{ window }} as double)
+            / applications_{{ window }}
+        ) as approval_rate_percent_{{ window }}
+        {{- ',' if not loop.last }}
+    {% endfor %}
     from running
 
 )

@@ -10,8 +10,8 @@ by_minute as (
 
     select
         ---------- key
-        segments.segment,
-        date_trunc('minute', applications.created_at) as minute,
+        segments.name as segment,
+        date_trunc('minute', applications.created_at) as created_minute,
 
         ---------- figures
         count(*) as applications,
@@ -19,7 +19,7 @@ by_minute as (
         sum(applications.loan_amnt) as total_amount
 
     from applications
-    cross join unnest({{ activity_segments() }}) as segments (segment)
+    cross join unnest({{ activity_segments() }}) as segments (name)
     group by 1, 2
 
 )
