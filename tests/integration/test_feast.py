@@ -91,7 +91,7 @@ def test_applying_again_changes_nothing(repo: Path, store: FeatureStore) -> None
         }
 
     before = registered()
-    assert len(before) == 1 + 4 + 3 + 1 + 3
+    assert len(before) == 2 + 5 + 4 + 1 + 3
     feast(repo, "apply")
     # A view equals another only if it was materialised for the same times.
     assert registered() == before
@@ -190,6 +190,15 @@ def test_show_prints_what_is_read(
 
     assert show.main(["--application-id", "6"]) == 1
     assert "rejected" in capsys.readouterr().out
+
+    personal = ("--segment", "loan_purpose=PERSONAL")
+    assert show.main([*personal, "--as-of", "2024-01-01T00:30:00"]) == 0
+    lines = [line.replace("│", " ").split() for line in capsys.readouterr().out.splitlines()]
+    assert ["applications_10m", "0", "0"] in lines
+    assert ["applications_1h", "3", "0"] in lines
+    assert ["average_amount_24h", "35000.0", "—"] in lines
+    assert show.main(["--segment", "loan_purpose=BOAT"]) == 1
+    assert "no such segment" in capsys.readouterr().out
 
 
 def test_an_inconsistent_store_is_found_and_corrected(store: FeatureStore) -> None:
