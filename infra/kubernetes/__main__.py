@@ -133,17 +133,33 @@ def up(  # noqa: PLR0913, PLR0917 (options)
     """Install or upgrade the lakehouse, and wait until it is ready. Names the cluster and asks."""
     with chart_with(values, files, sets, more) as arguments:
         confirm(f"Install the lakehouse with the values `{values}`?", context, namespace, yes)
+        check_nothing_else_runs(context, namespace)
         program = helm()
         text = NAMESPACE.read_text().replace(f"name: {RELEASE}", f"name: {namespace}")
         apply = [kubectl(), f"--context={context}", "apply", "--filename=-"]
         if code := subprocess.run(apply, input=text, text=True, check=False).returncode:
             raise typer.Exit(code)
         target = [f"--kube-context={context}", f"--namespace={namespace}"]
-        wait = ["--wait", "--wait-for-jobs", f"--timeout={timeout}"]
+        # Force: what was changed by `kubectl scale` or `edit` is what the values say again.
+        wait = ["--force-conflicts", "--wait", "--wait-for-jobs", f"--timeout={timeout}"]
         install = [program, "upgrade", "--install", RELEASE, *arguments, *target, *wait]
         if code := subprocess.run(install, check=False).returncode:
             explain(context, namespace)
             raise typer.Exit(code)
+
+
+def check_nothing_else_runs(context: str, namespace: str) -> None:
+    """Helm marks a release while it works on it; the mark stays if it is killed."""
+    target = [f"--context={context}", f"--namespace={namespace}"]
+    pending = ",".join(f"pending-{what}" for what in ("install", "upgrade", "rollback"))
+    marked = ["secrets", f"--selector=owner=helm,name={RELEASE},status in ({pending})"]
+    asked = [kubectl(), *target, "get", *marked, "--output=name"]
+    done = subprocess.run(asked, check=False, text=True, capture_output=True)
+    if name := done.stdout.strip():
+        raise LakehouseError(
+            "another `make k8s-up` runs, or one was killed",
+            f"if none runs: kubectl {' '.join(target)} delete {name}",
+        )
 
 
 @app.command()

@@ -68,7 +68,8 @@ def test_up_makes_a_restricted_namespace_and_then_installs(log: Path) -> None:
     assert "enforce: restricted" in told
     [install] = [line for line in told.splitlines() if line.startswith("helm upgrade --install")]
     assert told.index("enforce: restricted") < told.index(install)
-    assert "--kube-context=test --namespace=mine --wait --wait-for-jobs" in install
+    assert "--kube-context=test --namespace=mine " in install
+    assert "--wait --wait-for-jobs" in install
     assert "values/local.yaml" in install
     assert "--set workloads.scoring.enabled=true" in install
 

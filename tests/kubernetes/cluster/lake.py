@@ -34,15 +34,14 @@ class Lake:
         assert done.returncode == 0, done.stdout + done.stderr
 
     def run(self, command: str, *options: str) -> subprocess.CompletedProcess[str]:
-        target = [f"--context={CONTEXT}", f"--namespace={self.namespace}"]
+        call = self.command(command, *options)
         return subprocess.run(
-            [sys.executable, "-m", "infra.kubernetes", command, *target, *options],
-            cwd=REPO,
-            env=self.env(),
-            text=True,
-            capture_output=True,
-            check=False,
+            call, cwd=REPO, env=self.env(), text=True, capture_output=True, check=False
         )
+
+    def command(self, name: str, *options: str) -> list[str]:
+        target = [f"--context={CONTEXT}", f"--namespace={self.namespace}"]
+        return [sys.executable, "-m", "infra.kubernetes", name, *target, *options]
 
     def helm(self, *arguments: str) -> str:
         target = [f"--kube-context={CONTEXT}", f"--namespace={self.namespace}"]

@@ -1,6 +1,8 @@
 """An upgrade with changed settings, and the way back."""
 
 import json
+import os
+import signal
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from infra.native.stack import wait_until
+from infra.paths import REPO
 from tests.kubernetes.cluster.control_plane import program
 from tests.kubernetes.cluster.lake import EVERYTHING, Lake, is_ready, uids
 from tests.kubernetes.release import Document
@@ -54,6 +57,41 @@ def test_an_upgrade_keeps_the_number_that_the_autoscaler_chose(lake: Lake) -> No
     lake.kubectl("scale", "deployment/scoring", "--replicas=3")
     lake.up(*EVERYTHING, CHANGED)
     assert lake.get("deployments")["scoring"]["spec"]["replicas"] == 3
+
+
+def test_what_kubectl_changed_is_what_the_values_say_again(lake: Lake) -> None:
+    lake.up()
+    lake.kubectl("scale", "statefulset/consumer", "--replicas=4")
+    lake.up()
+    assert sorted(lake.pods("consumer")) == ["consumer-0", "consumer-1"]
+
+
+def test_an_upgrade_makes_a_secret_that_is_new_and_keeps_the_others(lake: Lake) -> None:
+    lake.up()
+    before = lake.get("secrets")["lakehouse-secrets"]["data"]
+    remove = '[{"op": "remove", "path": "/data/MINIO_ROOT_PASSWORD"}]'
+    lake.kubectl("patch", "secret", "lakehouse-secrets", "--type=json", f"--patch={remove}")
+    lake.up()
+    after = lake.get("secrets")["lakehouse-secrets"]["data"]
+    assert after.keys() == before.keys()
+    assert {name for name in after if after[name] != before[name]} == {"MINIO_ROOT_PASSWORD"}
+
+
+def test_a_killed_up_is_named_with_the_way_out(lake: Lake) -> None:
+    too_large = "--set=workloads.kafka.containers.kafka.memoryRequest=900Gi"
+    limit = "--set=workloads.kafka.containers.kafka.memory=900Gi"
+    command = lake.command("up", "--yes", too_large, limit)
+    # A session of its own, to kill Helm with it.
+    running = subprocess.Popen(command, cwd=REPO, env=lake.env(), start_new_session=True)
+    wait_until(lambda: "kafka-0" in lake.pods("kafka"), "the installation")
+    os.killpg(running.pid, signal.SIGKILL)
+    running.wait()
+    done = lake.run("up", "--yes")
+    assert done.returncode == 1
+    way_out = done.stderr.partition("kubectl ")[2].split()
+    assert way_out[-2:] == ["delete", "secret/sh.helm.release.v1.lakehouse.v1"]
+    lake.cluster.kubectl(*way_out)
+    lake.up()
 
 
 def test_pods_are_replaced_in_an_order_that_keeps_the_service(lake: Lake) -> None:
