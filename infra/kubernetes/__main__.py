@@ -19,6 +19,18 @@ from infra.kubernetes.reasons import KINDS, reasons
 from infra.provision import program_folder, provision
 
 RELEASE = "lakehouse"
+# The kinds of the chart but the Secret, which is kept.
+REMOVED = (
+    "configmaps",
+    "deployments.apps",
+    "horizontalpodautoscalers.autoscaling",
+    "jobs.batch",
+    "networkpolicies.networking.k8s.io",
+    "poddisruptionbudgets.policy",
+    "serviceaccounts",
+    "services",
+    "statefulsets.apps",
+)
 
 app = typer.Typer(
     help="Runs the lakehouse on Kubernetes, by Helm.",
@@ -194,6 +206,11 @@ def down(
     # Foreground: the owners of pods are there until their pods are gone.
     wait = ["--wait", "--cascade=foreground", f"--timeout={timeout}"]
     call(helm(), "uninstall", RELEASE, *target, "--ignore-not-found", *wait)
+    # What a failed upgrade made is not in the revision that Helm removes.
+    ours = f"--selector=app.kubernetes.io/managed-by=Helm,app.kubernetes.io/instance={RELEASE}"
+    target = [f"--context={context}", f"--namespace={namespace}"]
+    delete = ["delete", ",".join(REMOVED), ours, "--cascade=foreground", f"--timeout={timeout}"]
+    call(kubectl(), *target, *delete)
 
 
 @app.command()

@@ -16,6 +16,11 @@ from tests.kubernetes.cluster.control_plane import CONTEXT, ControlPlane, progra
 from tests.kubernetes.release import Document
 
 EVERYTHING = ("--with=features", "--with=scoring")
+# Memory that no node has.
+TOO_LARGE = (
+    "--set=workloads.kafka.containers.kafka.memoryRequest=900Gi",
+    "--set=workloads.kafka.containers.kafka.memory=900Gi",
+)
 
 
 @dataclass(frozen=True)

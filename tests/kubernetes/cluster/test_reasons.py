@@ -3,7 +3,7 @@
 import pytest
 
 from infra.kubernetes.package import NAMESPACE
-from tests.kubernetes.cluster.lake import Lake
+from tests.kubernetes.cluster.lake import TOO_LARGE, Lake
 
 pytestmark = pytest.mark.slow
 
@@ -23,9 +23,7 @@ def test_a_quota_that_is_exceeded_is_named(lake: Lake) -> None:
 
 
 def test_pods_that_no_node_takes_are_named(lake: Lake) -> None:
-    asked = "--set=workloads.kafka.containers.kafka.memoryRequest=900Gi"
-    more = "--set=workloads.kafka.containers.kafka.memory=900Gi"
-    done = lake.run("up", "--yes", "--timeout=15s", asked, more)
+    done = lake.run("up", "--yes", "--timeout=15s", *TOO_LARGE)
     assert done.returncode == 1
     [line] = [one for one in done.stdout.splitlines() if one.startswith("pod/kafka-0: ")]
     assert "Insufficient memory" in line

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.kubernetes.cluster.lake import EVERYTHING, Lake, is_ready, uids
+from tests.kubernetes.cluster.lake import EVERYTHING, TOO_LARGE, Lake, is_ready, uids
 
 pytestmark = pytest.mark.slow
 
@@ -34,6 +34,17 @@ def test_only_volumes_and_the_secret_stay_and_are_used_again(lake: Lake) -> None
     assert lake.get("secrets")["lakehouse-secrets"]["data"] == secret["data"]
     assert uids(lake.get("persistentvolumeclaims")) == uids(volumes)
     assert all(is_ready(one) for one in lake.get("deployments,statefulsets").values())
+
+
+def test_what_a_failed_upgrade_made_does_not_stay(lake: Lake) -> None:
+    lake.up()
+    lake.kubectl("delete", "job", "postgres-setup-1")  # as Kubernetes does after a day
+    assert lake.run("up", "--yes", "--timeout=5s", *TOO_LARGE).returncode == 1
+    assert "postgres-setup-2" in lake.get("jobs")
+    assert lake.run("up", "--yes", "--timeout=5s", *TOO_LARGE).returncode == 1
+    lake.down()
+    kinds = {name.partition("/")[0] for name in everything_in(lake)}
+    assert kinds == {"persistentvolumeclaim", "secret"}
 
 
 def test_down_of_nothing_succeeds(lake: Lake) -> None:

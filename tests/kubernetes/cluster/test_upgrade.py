@@ -13,7 +13,7 @@ import pytest
 from infra.native.stack import wait_until
 from infra.paths import REPO
 from tests.kubernetes.cluster.control_plane import program
-from tests.kubernetes.cluster.lake import EVERYTHING, Lake, is_ready, uids
+from tests.kubernetes.cluster.lake import EVERYTHING, TOO_LARGE, Lake, is_ready, uids
 from tests.kubernetes.release import Document
 
 pytestmark = pytest.mark.slow
@@ -78,9 +78,7 @@ def test_an_upgrade_makes_a_secret_that_is_new_and_keeps_the_others(lake: Lake) 
 
 
 def test_a_killed_up_is_named_with_the_way_out(lake: Lake) -> None:
-    too_large = "--set=workloads.kafka.containers.kafka.memoryRequest=900Gi"
-    limit = "--set=workloads.kafka.containers.kafka.memory=900Gi"
-    command = lake.command("up", "--yes", too_large, limit)
+    command = lake.command("up", "--yes", *TOO_LARGE)
     # A session of its own, to kill Helm with it.
     running = subprocess.Popen(command, cwd=REPO, env=lake.env(), start_new_session=True)
     wait_until(lambda: "kafka-0" in lake.pods("kafka"), "the installation")
