@@ -299,7 +299,7 @@ def make_control_plane(folder: Path, report: ReportProgress) -> None:
     package = "k8s.io/component-base/version"
     flags = " ".join(["-s -w", *(f"-X {package}.{name}={value}" for name, value in known.items())])
     size = MEGABYTES["control-plane"]
-    build = GoBuild(CONTROL_PLANE_MODULE, packages, flags, folder / "bin", size, "20 to 60", 8)
+    build = GoBuild(CONTROL_PLANE_MODULE, packages, flags, folder / "bin", size, "8 to 30", 5)
     build_go(build, prefixed(NO_PACKAGE, report))
     (folder / "bin/server").rename(folder / "bin/etcd")
 
@@ -454,7 +454,7 @@ MEGABYTES = {
     "chromium": 70,
     "compose": 150,
     "helm": 110,
-    "control-plane": 400,
+    "control-plane": 210,
     "airflow": 90,
     "mlflow": 140,
     **dict.fromkeys(OLDER_SERVERS, 15),

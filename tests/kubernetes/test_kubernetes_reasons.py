@@ -1,4 +1,4 @@
-"""Of what is not ready, the last warning is said; of what is ready, none."""
+"""What is not ready has its last warning as reason; what is ready has none."""
 
 from typing import Any
 
