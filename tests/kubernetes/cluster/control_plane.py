@@ -232,6 +232,7 @@ def storage_class(name: str) -> dict[str, Any]:
         "kind": "StorageClass",
         "metadata": {"name": name, "annotations": is_default},
         "provisioner": "kubernetes.io/host-path",
+        "allowVolumeExpansion": True,
         "volumeBindingMode": "WaitForFirstConsumer",
     }
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from infra.kubernetes.package import NAMESPACE
 from infra.paths import REPO
 from infra.provision import program_folder
 from tests.kubernetes.cluster.control_plane import CONTEXT, ControlPlane, program
@@ -30,7 +31,7 @@ class Lake:
 
     def up(self, *options: str) -> str:
         """What `up` printed; it succeeded."""
-        done = self.run("up", "--yes", *options)
+        done = self.run("up", "--yes", "--timeout=3m", *options)
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
 
@@ -47,6 +48,11 @@ class Lake:
     def command(self, name: str, *options: str) -> list[str]:
         target = [f"--context={CONTEXT}", f"--namespace={self.namespace}"]
         return [sys.executable, "-m", "infra.kubernetes", name, *target, *options]
+
+    def make_namespace(self) -> None:
+        """As `up` makes it."""
+        text = NAMESPACE.read_text().replace("name: lakehouse", f"name: {self.namespace}")
+        self.cluster.kubectl("apply", "--filename=-", text=text)
 
     def helm(self, *arguments: str) -> str:
         target = [f"--kube-context={CONTEXT}", f"--namespace={self.namespace}"]

@@ -4,23 +4,19 @@ from pathlib import Path
 
 import pytest
 
-from infra.kubernetes.package import NAMESPACE, values_files
+from infra.kubernetes.package import values_files
+from infra.native.stack import wait_until
 from tests.kubernetes.cluster.lake import Lake
 from tests.kubernetes.release import ALL, CHOICES, render, run_helm
 
 pytestmark = pytest.mark.slow
 
 
-def restricted(lake: Lake) -> None:
-    text = NAMESPACE.read_text().replace("name: lakehouse", f"name: {lake.namespace}")
-    lake.cluster.kubectl("apply", "--filename=-", text=text)
-
-
 @pytest.mark.parametrize("choice", CHOICES)
 def test_the_api_server_takes_every_object_without_a_warning(
     choice: str, lake: Lake, helm: str, chart: str
 ) -> None:
-    restricted(lake)
+    lake.make_namespace()
     rendered = run_helm(helm, "template", choice, chart, *ALL)
     dry_run = ["apply", "--server-side", "--dry-run=server", "--validate=strict", "--filename=-"]
     done = lake.kubectl(*dry_run, text=rendered)
@@ -33,7 +29,7 @@ def test_the_api_server_takes_every_object_without_a_warning(
 
 def test_a_wrong_field_is_refused(lake: Lake, helm: str, chart: str) -> None:
     """So that the test before this one can fail."""
-    restricted(lake)
+    lake.make_namespace()
     rendered = run_helm(helm, "template", "local", chart).replace(
         "maxUnavailable", "maxUnavailabel"
     )
@@ -43,7 +39,9 @@ def test_a_wrong_field_is_refused(lake: Lake, helm: str, chart: str) -> None:
 
 
 def test_an_open_pod_is_refused(lake: Lake) -> None:
-    restricted(lake)
+    lake.make_namespace()
+    # Before there is one, a pod is refused for another reason.
+    wait_until(lambda: "default" in lake.get("serviceaccounts"), "the account of pods")
     done = lake.kubectl("run", "stranger", "--image=busybox:1.37", check=False)
     assert done.returncode != 0
     assert 'violates PodSecurity "restricted:latest"' in done.stderr
@@ -51,7 +49,7 @@ def test_an_open_pod_is_refused(lake: Lake) -> None:
 
 @pytest.mark.parametrize("choice", CHOICES)
 def test_helm_installs_nothing_in_a_dry_run(choice: str, lake: Lake, helm: str, chart: str) -> None:
-    restricted(lake)
+    lake.make_namespace()
     files = [f"--values={file}" for file in values_files(Path(chart), choice)]
     host = ["--set=external.postgres.host=10.0.0.5"] if choice == "gke-managed" else []
     lake.helm("install", "lakehouse", chart, "--dry-run=server", *files, *host)

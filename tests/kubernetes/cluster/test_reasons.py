@@ -2,15 +2,13 @@
 
 import pytest
 
-from infra.kubernetes.package import NAMESPACE
 from tests.kubernetes.cluster.lake import TOO_LARGE, Lake
 
 pytestmark = pytest.mark.slow
 
 
 def test_a_quota_that_is_exceeded_is_named(lake: Lake) -> None:
-    text = NAMESPACE.read_text().replace("name: lakehouse", f"name: {lake.namespace}")
-    lake.cluster.kubectl("apply", "--filename=-", text=text)
+    lake.make_namespace()
     lake.kubectl("create", "quota", "small", "--hard=limits.memory=8Gi")
     done = lake.run("up", "--yes", "--timeout=15s")
     assert done.returncode == 1
