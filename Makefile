@@ -166,6 +166,10 @@ k8s-status: $(VENV) ## Show pods, set-up steps and volumes [K8S_CONTEXT=... NAME
 k8s-down: $(VENV) ## Uninstall the lakehouse; volumes and passwords stay; asks first [K8S_CONTEXT=... NAMESPACE=lakehouse]
 	@.venv/bin/python -m infra.kubernetes down --context $(K8S)
 
+.PHONY: k8s-tools
+k8s-tools: $(VENV) ## Build what `make test-cluster` runs: Helm, and Kubernetes without containers
+	@.venv/bin/python -m infra.kubernetes tools
+
 #-------- Develop
 
 .PHONY: test
@@ -186,7 +190,11 @@ test-docker: $(VENV) ## Build the images, run the demo in containers; needs an e
 
 .PHONY: test-chart
 test-chart: $(VENV) ## Run the tests of the Helm chart, which need no cluster [BUILD_TOOLS=0]
-	@.venv/bin/pytest tests/kubernetes
+	@.venv/bin/pytest -m "not slow" tests/kubernetes
+
+.PHONY: test-cluster
+test-cluster: k8s-tools ## Install, upgrade and drain the chart on a control plane of Kubernetes
+	@.venv/bin/pytest tests/kubernetes/cluster
 
 .PHONY: drill
 drill: $(VENV) $(AIRFLOW_VENV) ## Kill and starve services while changes stream; check that nothing is lost or repeated [FAULTS=100]

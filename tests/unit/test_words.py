@@ -18,6 +18,7 @@ EXCEPTIONS = (
     "infra/chromium/package-lock.json",
     "infra/docker/compose/go.sum",
     "infra/helm/go.sum",
+    "infra/kubernetes/control_plane/go.sum",
     "infra/minio/go.sum",
     "tests/unit/test_words.py",
     "tests/unit/dbt/test_lint.py",
