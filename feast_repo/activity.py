@@ -92,12 +92,22 @@ class ActivityTables:
                 if row[1] is not None:
                     copy.write_row(row)
         if self.is_streamed(cursor):
-            cursor.execute(
-                sql.SQL(
-                    "delete from {} where created_minute < now() - make_interval(hours => %s)"
-                ).format(self.streamed),
-                (kept_hours(),),
-            )
+            self._delete_old_minutes(cursor)
+
+    def _delete_old_minutes(self, cursor: Cursor) -> None:
+        """Of Flink's, those that no window reaches, and then runs that have none left."""
+        cursor.execute(
+            sql.SQL(
+                "delete from {} where created_minute < now() - make_interval(hours => %s)"
+            ).format(self.streamed),
+            (kept_hours(),),
+        )
+        cursor.execute(
+            sql.SQL(
+                "delete from {began} as began where not is_current"
+                " and not exists (select from {streamed} as kept where kept.run = began.run)"
+            ).format(began=self.began, streamed=self.streamed)
+        )
 
     def _view(self, *, is_streamed: bool) -> sql.Composed:
         return sql.SQL("""

@@ -12,6 +12,7 @@ from psycopg2 import sql
 from ingestion.stream.client import address
 from streaming.definitions import Definitions, read_definitions
 from streaming.errors import StreamingError
+from streaming.lag import group_of
 from streaming.settings import (
     ACTIVITY,
     ENTITY,
@@ -85,7 +86,7 @@ class Job:
             topic_id=self.topic_id,
             run=run,
             kafka=address(self.settings),
-            group=f"streaming-{self.online_table}",
+            group=group_of(self.online_table),
             columns=self.definitions.columns,
             rejections=self.definitions.rejections,
             features=self.definitions.features,
@@ -204,12 +205,14 @@ def ddl(job: Job) -> sql.Composed:
 
 
 def begin_run(cursor: "psycopg2.extensions.cursor", job: Job) -> None:
-    """Have readers take this run's figures, and delete those of runs before.
+    """Have readers take this run's figures; until Flink says when it began, they take gold's.
 
-    Until Flink says when it began, they take gold's.
+    Those of other runs stay until they are old: a change of the job may be taken back, and then
+    its state, from a checkpoint or savepoint, belongs to what it has written.
     """
-    activity, began = (
-        sql.Identifier(SCHEMA, name) for name in (job.activity_table, job.began_table)
+    began = sql.Identifier(SCHEMA, job.began_table)
+    cursor.execute(
+        sql.SQL("update {} set is_current = false where run <> %s").format(began), (job.run,)
     )
     cursor.execute(
         sql.SQL(
@@ -218,8 +221,6 @@ def begin_run(cursor: "psycopg2.extensions.cursor", job: Job) -> None:
         ).format(began),
         (job.run,),
     )
-    for table in (began, activity):
-        cursor.execute(sql.SQL("delete from {} where run <> %s").format(table), (job.run,))
 
 
 def write_script(job: Job) -> Path:

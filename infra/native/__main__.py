@@ -48,9 +48,10 @@ def status() -> None:
 
 @app.command()
 def logs(service: Annotated[str | None, typer.Argument(help="Default: all.")] = None) -> None:
-    """Follow the log of a service (Ctrl-C ends it)."""
+    """Follow the logs of a service, or of one of its parts (Ctrl-C ends it)."""
     folder = Path(load_env()["LAKEHOUSE_STATE"], "logs")
-    files = sorted(folder.glob(f"{service or '*'}.log"))
+    names = (service, f"{service}-*") if service else ("*",)
+    files = sorted(file for name in names for file in folder.glob(f"{name}.log"))
     if not files:
         raise LakehouseError(
             f"there is no log of {service or 'any service'}",

@@ -14,6 +14,7 @@ from psycopg.rows import dict_row
 
 from ingestion.settings import get_settings
 from ingestion.stream.client import open_admin
+from streaming.job import ensure_tables, read_job
 from streaming.run import find_topic
 from streaming.settings import job_settings
 from tests.integration.changes import eventually
@@ -283,6 +284,39 @@ def test_old_minutes_are_deleted(flink: FlinkCluster, topic: Topic, store: Featu
     assert (before, after) == ((4,), (2,))
     topic.send(312, "d")
     wait_for_activity(store, "VENTURE", (0, 0, 70))
+
+
+def test_a_change_of_the_job_that_is_taken_back_finds_its_minutes(
+    flink: FlinkCluster, store: FeatureStore
+) -> None:
+    """Its state in a checkpoint says what it has counted, and these minutes belong to it."""
+    table = f"streaming.{store.project}_segment_activity"
+    with connect("FLINK_DB") as connection:
+        connection.autocommit = True
+
+        def current() -> str:
+            [[run]] = connection.execute(f"select run from {table}_began where is_current")
+            return str(run)
+
+        before = current()
+        jobs = [read_job(job_settings(), topic_id) for topic_id in ("one", "other", "one")]
+        runs = []
+        for job in jobs:
+            ensure_tables(job)
+            runs.append(current())
+            if len(runs) == 1:
+                row = (job.run, "loan_purpose=VENTURE", minutes_ago(5), 1, 0, 1)
+                connection.execute(f"insert into {table} values (%s, %s, %s, %s, %s, %s)", row)
+        try:
+            assert runs == [job.run for job in jobs]
+            kept = connection.execute(f"select from {table} where run = %s", (runs[2],))
+            assert kept.rowcount == 1
+        finally:
+            connection.execute(f"delete from {table} where run = %s", (runs[0],))
+            connection.execute(f"update {table}_began set is_current = (run = %s)", (before,))
+    materialize_views(store)
+    with connect("FLINK_DB") as connection:
+        assert list(connection.execute(f"select run from {table}_began")) == [(before,)]
 
 
 def test_an_older_row_never_replaces_a_newer_one(
