@@ -45,5 +45,10 @@ def checkpoint_folder(settings: JobSettings) -> str:
 def root_cause(stacktrace: str) -> str:
     """The line of a Java stack trace that says what was first."""
     lines = stacktrace.splitlines()
-    causes = [line.removeprefix("Caused by: ") for line in lines if line.startswith("Caused by: ")]
+    causes = [
+        line.removeprefix("Caused by: ")
+        for line in lines
+        # Java does not print a cause twice.
+        if line.startswith("Caused by: ") and "[CIRCULAR REFERENCE" not in line
+    ]
     return (causes or lines)[-1 if causes else 0][:300]

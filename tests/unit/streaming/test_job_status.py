@@ -75,4 +75,6 @@ Caused by: java.net.ConnectException: Connection refused
 \t... 3 more
 """
     assert root_cause(trace) == "java.net.ConnectException: Connection refused"
+    again = "Caused by: [CIRCULAR REFERENCE: java.net.ConnectException: Connection refused]\n"
+    assert root_cause(trace + again) == "java.net.ConnectException: Connection refused"
     assert root_cause("java.lang.Error: alone\n\tat a.b") == "java.lang.Error: alone"
