@@ -8,6 +8,7 @@ those before it are gold's, as of the last `materialize`.
 
 import hashlib
 from functools import cache
+from math import ceil
 from pathlib import Path
 from typing import Any
 
@@ -165,7 +166,7 @@ def windows() -> dict[str, int]:
 
 def kept_hours() -> int:
     """The longest window, and an hour in which nothing was materialised."""
-    return max(windows().values()) // 60 + 1
+    return ceil(max(windows().values()) / 60) + 1
 
 
 def sums() -> list[str]:

@@ -6,6 +6,7 @@ sqlglot turns Trino's SQL into Flink's.
 
 import csv
 from dataclasses import dataclass
+from math import ceil
 from pathlib import Path
 from typing import Any
 
@@ -80,7 +81,7 @@ def read_definitions(project: Path = DBT_PROJECT) -> Definitions:
         features=features(project, variables),
         activity=Activity(
             segments=variables["activity_segments"],
-            state_days=max(variables["activity_windows"].values()) // MINUTES_OF_DAY + 1,
+            state_days=ceil(max(variables["activity_windows"].values()) / MINUTES_OF_DAY) + 1,
         ),
     )
 
