@@ -28,6 +28,7 @@ ZONES = ("zone-a", "zone-b", "zone-c")
 # The default, and the one of the values `gke`.
 STORAGE_CLASSES = {"standard-rwo": "true", "premium-rwo": "false"}
 SPOT = "cloud.google.com/gke-spot"
+NOT_READY = "node.kubernetes.io/not-ready"
 
 
 @dataclass(frozen=True)
@@ -69,10 +70,15 @@ class ControlPlane:
             return False
         return answer.ok
 
-    def nodes_are_ready(self) -> bool:
-        conditions = [node["status"].get("conditions", []) for node in self.get("nodes", "default")]
-        ready = {"type": "Ready", "status": "True"}
-        return all(any(ready.items() <= one.items() for one in found) for found in conditions)
+    def nodes_take_pods(self) -> bool:
+        """None has the taint of its creation, which the controllers remove node by node.
+
+        They do so some seconds after a node says that it is ready. Until all are done, pods are
+        spread over a part of the nodes.
+        """
+        nodes = self.get("nodes", "default")
+        taints = [taint for node in nodes for taint in node["spec"].get("taints", [])]
+        return NOT_READY not in {taint["key"] for taint in taints}
 
 
 def program(name: str) -> str:
@@ -95,7 +101,7 @@ def control_plane(folder: Path) -> Iterator[ControlPlane]:
         for name, arguments in follower_arguments(folder).items():
             running.enter_context(process(folder, name, arguments))
         cluster.apply(*map(storage_class, STORAGE_CLASSES), *nodes())
-        wait_until(cluster.nodes_are_ready, "KWOK's nodes")
+        wait_until(cluster.nodes_take_pods, "KWOK's nodes")
         yield cluster
 
 
