@@ -134,9 +134,7 @@ def freshness_table() -> list[Row]:
 
 
 def streaming_tables() -> dict[str, list[Row]]:
-    online.prepare()
-    tables = {"From commit to the online store": online.freshness()}
-    tables["A backlog of changes into the online store"] = online.backlog()
+    tables = online.measure_online()
     for title, rows in tables.items():
         print_rows(title, rows)
     return tables

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import threading
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -52,9 +53,22 @@ def dbt() -> None:
     subprocess.run(command, cwd=REPO / "dbt_project", check=True, capture_output=True)
 
 
-def change(rows: int) -> None:
-    """Update so many rows, each once, in transactions of at most KEYS."""
+@dataclass(frozen=True)
+class Changed:
+    """How many rows were changed, and the moment of the first commit."""
+
+    rows: int
+    committed: float
+
+
+def change(rows: int) -> Changed:
+    """Update so many rows, each once, in transactions of at most KEYS.
+
+    They are fewer where a simulation has deleted rows.
+    """
     settings = get_settings()
+    changed = 0
+    commits = []
     connection = connect_owner(settings, "bench")
     with connection.cursor() as cursor:
         for start in range(0, rows, KEYS):
@@ -63,8 +77,11 @@ def change(rows: int) -> None:
                 " where application_id <= %s",
                 (min(KEYS, rows - start),),
             )
+            changed += cursor.rowcount
             connection.commit()
+            commits.append(time.monotonic())
     connection.close()
+    return Changed(changed, commits[0])
 
 
 class Consumers:
@@ -100,12 +117,13 @@ def ends() -> dict[int, int]:
         return {p.partition: p.end for p in read_positions(admin, settings, load_tables().tables)}
 
 
-def produce() -> None:
+def produce() -> Changed:
     """Change EVENTS rows and return when Kafka has them."""
     before = sum(ends().values())
-    change(EVENTS)
-    while sum(ends().values()) < before + EVENTS:
+    changed = change(EVENTS)
+    while sum(ends().values()) < before + changed.rows:
         time.sleep(0.05)
+    return changed
 
 
 def land() -> None:
