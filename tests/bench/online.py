@@ -20,6 +20,7 @@ from streaming.savepoints import newest_savepoint, running_job, starts_of, stop
 from streaming.settings import SCHEMA, job_settings
 from streaming.start import Start
 from tests.bench.blackhole import BlackholeJob, blackhole_job, read_offsets
+from tests.bench.hourly import hourly_path
 from tests.bench.measure import Row
 from tests.bench.stream import KEYS, Consumers, change, ends, produce
 from tests.stack import ingest
@@ -39,6 +40,7 @@ def measure_online() -> dict[str, list[Row]]:
     prepare()
     tables = {"From commit to the online store": freshness()}
     stop(job_settings())
+    tables["The hourly path: from commit to the online store without Flink"] = hourly_path()
     tables["A backlog of changes"] = backlog()
     return tables
 
