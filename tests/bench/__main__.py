@@ -134,9 +134,10 @@ def freshness_table() -> list[Row]:
 
 
 def streaming_tables() -> dict[str, list[Row]]:
-    tables = online.measure_online()
-    for title, rows in tables.items():
+    tables = {}
+    for title, rows in online.measure_online():
         print_rows(title, rows)
+        tables[title] = rows
     return tables
 
 
