@@ -42,7 +42,7 @@ def measure_online() -> Iterator[tuple[str, list[Row]]]:
     prepare()
     yield "From commit to the online store", freshness()
     stop(job_settings())
-    yield "The hourly path: from commit to the online store without Flink", hourly_path()
+    yield "The hourly path to the online store, without Flink", hourly_path()
     yield "A backlog of changes", backlog()
 
 
