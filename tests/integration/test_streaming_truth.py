@@ -18,6 +18,9 @@ from infra.env import load_env
 from infra.native.stack import Supervisor
 from ingestion.postgres import connect_owner
 from ingestion.settings import Settings
+from streaming.savepoints import restart, write_savepoint
+from streaming.settings import job_settings
+from streaming.status import read_status
 from tests.integration.changes import eventually
 from tests.integration.shown_lake import Landed, ShownLake, shown_lake
 from tests.integration.workload import INSERT, writers
@@ -26,6 +29,8 @@ from tests.stack import ingest, native
 pytestmark = pytest.mark.slow
 
 SECONDS = 20
+SECONDS_STOPPED = 10
+PARTS = ("flink-jobmanager", "flink-taskmanager")
 NOT_FEATURES = {"application_id", "event_timestamp", "created_timestamp", "is_current"}
 STREAMED_MINUTES = """
 select segment, extract(epoch from created_minute), applications, approved, total_amount::text
@@ -54,19 +59,29 @@ def flink(stack: dict[str, str]) -> Iterator[Supervisor]:
     yield Supervisor(load_env())
 
 
-def work(supervisor: Supervisor, dice: random.Random) -> Landed:
-    """Let the writers write while Flink's processes are killed."""
+def work(supervisor: Supervisor, dice: random.Random) -> tuple[Landed, str]:
+    """Let the writers write while Flink's processes are killed, and while Flink is stopped.
+
+    What landed, and a savepoint of the first seconds.
+    """
     landed = Landed()
     write_in_the_minute_before(landed.settings)
     with writers(landed.settings, seed=dice.randrange(1_000)):
+        time.sleep(dice.uniform(2, 5))
+        savepoint = write_savepoint(job_settings())
         end = time.monotonic() + SECONDS
         while time.monotonic() < end:
             time.sleep(dice.uniform(2, 5))
             landed.snapshot(dice.choice(("full", "incremental")))
-            kill(supervisor, dice.choice(("jobmanager", "taskmanager")))
+            kill(supervisor, dice.choice(PARTS))
+        for part in PARTS:
+            supervisor.rpc().supervisor.stopProcess(part)
+        time.sleep(SECONDS_STOPPED)
+        for part in PARTS:
+            supervisor.rpc().supervisor.startProcess(part)
     ingest("stream", "wait")
     landed.find_changes()
-    return landed
+    return landed, savepoint
 
 
 def write_in_the_minute_before(settings: Settings) -> None:
@@ -79,7 +94,7 @@ def write_in_the_minute_before(settings: Settings) -> None:
 
 def kill(supervisor: Supervisor, part: str) -> None:
     """One that starts at the moment has no process."""
-    if pid := supervisor.info(f"flink-{part}")["pid"]:
+    if pid := supervisor.info(part)["pid"]:
         psutil.Process(pid).kill()
 
 
@@ -165,9 +180,22 @@ def connect(user: str) -> psycopg.Connection[tuple[Any, ...]]:
     )
 
 
+def start_from(savepoint: str | None) -> None:
+    """Start the job there, or at its topic's beginning, and let it read all that follows."""
+    settings = job_settings()
+    restart(settings, savepoint)
+    eventually(lambda: read_status(settings)[0].reading.lag == 0, "the job has read its topic")
+
+
+def forget_what_was_streamed() -> None:
+    with connect("FLINK_DB") as connection:
+        connection.execute("delete from streaming.loan_approval_application")
+        connection.execute("delete from streaming.loan_approval_segment_activity")
+
+
 def test_streamed_features_are_golds_whatever_was_killed(flink: Supervisor) -> None:
     dice = random.Random(int(os.environ.get("STREAMING_SEED") or random.randrange(10**6)))
-    landed = work(flink, dice)
+    landed, savepoint = work(flink, dice)
     with shown_lake() as lake:
         lake.show([key for item in (*landed.snapshots, *landed.changes) for key in item])
         lake.show(landed.earlier)
@@ -183,7 +211,22 @@ def test_streamed_features_are_golds_whatever_was_killed(flink: Supervisor) -> N
         minutes = minutes_in_gold(lake, since)
         assert len({segment for segment, _ in minutes}) == 4
         eventually(lambda: streamed_minutes(since) == minutes, "so have the segments' minutes")
-        online = windows_online(lake)
-        assert len(online) == 4
-        for segment, (moment, *values) in online.items():
-            assert values == windows_in_gold(lake, moment)[segment]
+        check_windows(lake)
+        # What it reads again is older than what the tables have.
+        start_from(savepoint)
+        assert streamed(features) == expected
+        assert streamed_minutes(since) == minutes
+        # It fills the tables of an online store that was made again.
+        forget_what_was_streamed()
+        assert streamed(features) != expected
+        start_from(None)
+        eventually(lambda: streamed(features) == expected, "the features are there again")
+        eventually(lambda: streamed_minutes(since) == minutes, "so are the segments' minutes")
+        check_windows(lake)
+
+
+def check_windows(lake: ShownLake) -> None:
+    online = windows_online(lake)
+    assert len(online) == 4
+    for segment, (moment, *values) in online.items():
+        assert values == windows_in_gold(lake, moment)[segment]
