@@ -148,7 +148,7 @@ def mlflow_healthy(env: Env) -> bool:
 
 def flink_healthy(env: Env) -> bool:
     """Its job runs: one that waits for a task manager, or fails repeatedly, does not."""
-    command = [INFRA / "docker/healthy", "flink", env["FLINK_PORT"], env["FLINK_HOST"]]
+    command = [str(INFRA / "docker/healthy"), "flink", env["FLINK_PORT"], env["FLINK_HOST"]]
     with suppress(subprocess.TimeoutExpired):
         # The same check as in a container, which has no time to start Python for it.
         done = subprocess.run(command, check=False, capture_output=True, timeout=5)

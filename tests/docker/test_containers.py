@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator
 
 import pytest
+import requests
 import trino
 from dotenv import set_key
 
@@ -20,7 +21,7 @@ from infra.env import load_env
 from infra.paths import REPO
 from infra.services import SERVICES
 from tests.docker.engine import choose_images, docker, engine
-from tests.stack import free_offset
+from tests.stack import free_offset, query_trino
 
 NAME = ".lakehouse-docker"
 ROWS = 5000
@@ -77,7 +78,7 @@ def test_no_container_runs_as_root_and_images_are_read_only(containers: dict[str
 
 
 def test_images_say_what_is_in_them(containers: dict[str, str]) -> None:
-    for name in ("MINIO", "HIVE", "CONNECT", "LAKEHOUSE", "AIRFLOW"):
+    for name in ("MINIO", "HIVE", "CONNECT", "LAKEHOUSE", "FLINK", "MLFLOW", "AIRFLOW"):
         image = variables()[f"{name}_IMAGE"]
         label = "org.opencontainers.image.version"
         found = docker("inspect", "--format", f'{{{{index .Config.Labels "{label}"}}}}', image)
@@ -109,9 +110,62 @@ def test_the_features_are_served(containers: dict[str, str]) -> None:
     assert "features-1" in run("infra.docker", "status")
 
 
+def test_the_champion_decides(containers: dict[str, str]) -> None:
+    # Of so few rows, chance decides whether the demo's model passes each gate.
+    run("ml", "promote", "--version", "1", "--force")
+    run("ml", "score")
+    run("infra.docker", "up", "scoring", "--no-build")
+    assert "scoring-1" in run("infra.docker", "status")
+    wait_until_it_decides(containers)
+    [[application_id]] = query_trino(
+        containers, "select max(application_id) from iceberg.gold.loan_features"
+    )
+    answer = requests.post(
+        f"{scoring(containers)}/v1/score",
+        headers={"Authorization": f"Bearer {containers['SCORING_TOKEN']}"},
+        json={"application_id": application_id},
+        timeout=TIMEOUT_SECONDS,
+    )
+    assert answer.status_code == 200, answer.text
+    assert answer.json()["decision"] in ("approve", "decline", "refer")
+
+
+def scoring(env: dict[str, str]) -> str:
+    return f"http://{env['SCORING_HOST']}:{env['SCORING_PORT']}"
+
+
+def wait_until_it_decides(env: dict[str, str]) -> None:
+    """The scoring server is healthy before it has the champion."""
+    deadline = time.monotonic() + TIMEOUT_SECONDS
+    while not requests.get(f"{scoring(env)}/ready", timeout=TIMEOUT_SECONDS).ok:
+        assert time.monotonic() < deadline
+        time.sleep(1)
+
+
+def test_flink_keeps_its_state_on_disk_and_its_checkpoints_in_minio(
+    containers: dict[str, str],
+) -> None:
+    printed = run("streaming", "status")
+    assert "running" in printed
+    assert "s ago" in printed
+    flink = f"http://{containers['FLINK_HOST']}:{containers['FLINK_PORT']}/jobs"
+    [job] = requests.get(flink, timeout=TIMEOUT_SECONDS).json()["jobs"]
+    asked = f"{flink}/{job['id']}/checkpoints/config"
+    config = requests.get(asked, timeout=TIMEOUT_SECONDS).json()
+    assert config["state_backend"] == "EmbeddedRocksDBStateBackend"
+
+
+def test_a_stopped_job_continues_from_its_savepoint(containers: dict[str, str]) -> None:
+    assert run("streaming", "savepoint").startswith("s3://flink/savepoints/")
+    path = run("streaming", "stop").strip()
+    assert run("streaming", "restore", "latest").strip() == f"the job runs from {path}"
+    run("streaming", "probe", "--times", "1")
+
+
 def test_a_host_without_python_has_a_shell(containers: dict[str, str]) -> None:
-    asked = command("exec", "-T", "tools", "python", "-m", "ingestion", "reconcile")
-    subprocess.run(asked, cwd=REPO, check=True)
+    for typed in ("ingestion reconcile", "streaming status", "ml list"):
+        asked = command("exec", "-T", "tools", "python", "-m", *typed.split())
+        subprocess.run(asked, cwd=REPO, check=True)
 
 
 LONG_RUNNING = [program for service in SERVICES for program in service.programs]
@@ -136,11 +190,16 @@ def test_a_killed_container_comes_back(containers: dict[str, str], service: str)
 
 
 def test_nothing_was_lost_or_repeated_by_that(containers: dict[str, str]) -> None:
-    """The stream continues where it was: new commits land, and silver equals the source."""
+    """The stream continues where it was: new commits land, silver equals the source, and what is
+    online, by Flink and by gold, equals gold.
+    """
     run("ingestion", "source", "simulate", "--rate", "100", "--for", "5s")
+    run("streaming", "probe")
     run("ingestion", "stream", "wait")
     run("infra.airflow", "run", "loan_etl")
     run("ingestion", "reconcile")
+    run("feast_repo.consistency")
+    wait_until_it_decides(containers)
 
 
 def test_down_and_up_keep_the_data(containers: dict[str, str]) -> None:
@@ -150,6 +209,9 @@ def test_down_and_up_keep_the_data(containers: dict[str, str]) -> None:
     run("infra.docker", "up", "--no-build")
     assert dict(count_rows(containers)) == before
     run("ingestion", "reconcile")
+    run("feast_repo.consistency")
+    run("streaming", "status")
+    run("streaming", "probe")
 
 
 def test_clean_removes_all(containers: dict[str, str]) -> None:
