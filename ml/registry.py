@@ -119,6 +119,9 @@ def connected(env: dict[str, str], settings: TrainingSettings) -> Iterator[Regis
     os.environ["MLFLOW_TRACKING_USERNAME"] = setting(env, "MLFLOW_ADMIN_USER")
     os.environ["MLFLOW_TRACKING_PASSWORD"] = setting(env, "MLFLOW_ADMIN_PASSWORD")
     os.environ["NO_PROXY"] = ",".join(filter(None, [env.get("NO_PROXY"), "127.0.0.1"]))
+    # Through MLflow: by default its client reads from MinIO by an address that the server knows,
+    # which only a container can resolve, and in Kubernetes the scoring server may not reach.
+    os.environ["MLFLOW_ENABLE_PROXY_MULTIPART_DOWNLOAD"] = "false"
     check_there(url, env)
     mlflow.set_tracking_uri(url)
     tracking = settings.tracking
