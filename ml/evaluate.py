@@ -8,6 +8,7 @@ import pandas as pd
 from joblib import Parallel, delayed
 from sklearn.metrics import roc_auc_score
 
+from infra.parent import end_with_parent
 from ml import fairness, folds, tune
 from ml.features import Matrix, monotonic
 from ml.folds import Split
@@ -20,8 +21,6 @@ from ml.settings import TrainingSettings
 # How the rows that a figure is of were held back.
 TIME, GROUPED, RANDOM = "newest applications", "folds by groups", "random folds"
 WITH_RULES = "rules and model, all applications"
-# After which a process without work ends.
-IDLE_SECONDS = 10
 
 Tick = Callable[[str], None]
 Figures = dict[str, dict[str, Estimate]]  # held back how: metric
@@ -91,8 +90,8 @@ def evaluate(data: Prepared, settings: TrainingSettings, tick: Tick) -> tuple[Ev
 
 
 def workers(settings: TrainingSettings, **options: str) -> Parallel:
-    """Processes to work in; those of a run that was killed end soon, too."""
-    return Parallel(settings.training.workers, idle_worker_timeout=IDLE_SECONDS, **options)
+    """Processes to work in. One to which a killed run was sending something would wait forever."""
+    return Parallel(settings.training.workers, initializer=end_with_parent, **options)
 
 
 def choose(figures: dict[str, Figures]) -> tuple[str, str]:

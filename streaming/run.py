@@ -4,7 +4,6 @@ Each start is a recovery: it continues from the newest complete checkpoint, if t
 from where a user has it start.
 """
 
-import ctypes
 import os
 import signal
 import subprocess
@@ -16,6 +15,7 @@ from pathlib import Path
 
 from kafka.errors import KafkaError
 
+from infra.parent import end_with_parent
 from ingestion.errors import ServiceError
 from ingestion.settings import Settings
 from ingestion.stream.client import open_admin
@@ -29,7 +29,6 @@ from streaming.start import BEGINNING, START_AGAIN, Start, Starts, savepoints_of
 # The program that starts one of Flink's processes.
 FLINK = Path("native/bin/flink")
 SQL_APPLICATION = "org.apache.flink.table.runtime.application.SqlDriver"
-PR_SET_PDEATHSIG = 1  # linux/prctl.h
 # How soon a topic that was deleted and made again is noticed.
 TOPIC_CHECK_SECONDS = 10.0
 # The same for a command of a user's.
@@ -200,8 +199,3 @@ def forwarding_signals(command: list[str]) -> Iterator["subprocess.Popen[bytes]"
         process.wait()
         for number, handler in before.items():
             signal.signal(number, handler)
-
-
-def end_with_parent() -> None:
-    """Have the kernel end this process when its parent has ended: prctl(2)."""
-    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
