@@ -116,10 +116,14 @@ def environment_of(lake: SmallLake) -> dict[str, str]:
 
 def ml(env: Mapping[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
     """`python -m ml`, as it is typed."""
-    command = [sys.executable, "-O", "-m", "ml", *arguments]
+    command = ml_command(*arguments)
     return subprocess.run(
         command, cwd=REPO, env=env, text=True, capture_output=True, check=False, timeout=300
     )
+
+
+def ml_command(*arguments: str) -> list[str]:
+    return [sys.executable, "-O", "-m", "ml", *arguments]
 
 
 @contextmanager
