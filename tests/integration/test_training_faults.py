@@ -56,19 +56,20 @@ class Scene:
     def registry(self) -> AbstractContextManager[Registry]:
         return connected(self.env, self.settings)
 
-    def is_registering(self) -> bool:
-        """A run has begun in MLflow, and it has not ended."""
+    def newest_run(self) -> str:
+        """In MLflow, in which a run begins when all that it stores is there."""
         with self.registry() as registry:
             experiment = registry.client.get_experiment_by_name(self.settings.tracking.experiment)
             assert experiment
             newest, *_ = registry.client.search_runs([experiment.experiment_id], max_results=1)
-            return str(newest.info.status) == "RUNNING"
+            return str(newest.info.run_id)
 
     def break_off(self, command: str, victim: str, moment: str = "at random") -> int:
         """Run a command and kill the victim; the command's exit code.
 
         A command that fails says so in a sentence.
         """
+        before = self.newest_run()
         process = subprocess.Popen(
             ml_command(command, "--settings", str(self.file)),
             cwd=REPO,
@@ -78,7 +79,7 @@ class Scene:
             stderr=subprocess.PIPE,
         )
         if moment == "registering":
-            while not self.is_registering():
+            while self.newest_run() == before:
                 assert process.poll() is None, process.communicate()
                 time.sleep(0.1)
         else:
