@@ -23,7 +23,8 @@ WHERE op = 't';
 
 INSERT INTO activity SELECT * FROM activity_rows;
 
+-- Of changes only: any other record may have any time.
 INSERT INTO activity_began
 SELECT '{{ run }}', CAST(TO_TIMESTAMP_LTZ(source.ts_us, 6) AS TIMESTAMP(6))
-FROM positioned;
+FROM judged;
 END;

@@ -15,6 +15,7 @@ from psycopg.rows import dict_row
 from ingestion.settings import get_settings
 from ingestion.stream.client import open_admin
 from streaming.job import ensure_tables, read_job
+from streaming.lag import read_lag
 from streaming.run import find_topic
 from streaming.settings import job_settings
 from tests.integration.changes import eventually
@@ -186,12 +187,19 @@ def test_a_missing_value_is_rejected_as_by_silver(
 def test_records_that_are_no_changes_are_passed_over(
     flink: FlinkCluster, topic: Topic, store: FeatureStore
 ) -> None:
+    topic.score(41, 541)
     topic.send_raw(41, b"not JSON")
     topic.send_raw(41, b'{"op": "u", "after": {}, "source": {}}')
+    topic.send_raw(41, b'{"op": "u", "after": {}, "source": {"lsn": 9, "ts_us": 9}}')
     topic.send_raw(41, b'{"op": "u", "after": [], "source": {"lsn": 9, "ts_us": 9}}')
     topic.send_raw(None, json.dumps({"op": "u", "source": {"lsn": 9, "ts_us": 9}}).encode())
-    topic.score(41, 541)
-    wait_for(store, 41, 541)
+    job = f"{store.project}_application"
+    eventually(lambda: read_lag(job_settings(), topic.name, job) == 0, "a checkpoint has them")
+    assert served_scores(store, 41) == [541]
+    with connect("FLINK_DB") as connection:
+        table = f"streaming.{store.project}_segment_activity_began"
+        [[began]] = connection.execute(f"select began_at from {table} where is_current")
+    assert began >= BEGAN
     assert flink.processes["taskmanager"].poll() is None
 
 
