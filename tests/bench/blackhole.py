@@ -68,9 +68,9 @@ def blackhole_job() -> Iterator[tuple[BlackholeJob, int]]:
     job = read_blackhole_job()
     # With supervisor's variable, `make down` also ends it.
     env = {**os.environ, **Supervisor(environment()).env}
-    command = [sys.executable, "-m", "tests.bench.blackhole"]
+    job_manager = [sys.executable, "-m", "tests.bench.blackhole"]
     with (Path(env["LAKEHOUSE_STATE"]) / "logs/flink-blackhole.log").open("w") as log:
-        process = subprocess.Popen(command, cwd=REPO, env=env, stdout=log, stderr=log)
+        process = subprocess.Popen(job_manager, cwd=REPO, env=env, stdout=log, stderr=log)
     try:
         yield job, process.pid
     finally:
